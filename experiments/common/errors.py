@@ -1,0 +1,35 @@
+"""Errors that are the user's to mend: one clear line and a non-zero exit, no traceback."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """A wrong setting, missing or damaged data, a diverged run.
+
+    The message is one sentence or two: what was given, what was expected, what to do.
+    """
+
+
+def exits_cleanly(main: Callable[P, T]) -> Callable[P, T]:
+    """Make a command print ``error: <message>`` and exit with status 1 on a :class:`UserError`.
+
+    Any other exception is a defect of ours and keeps its traceback.
+    """
+
+    @functools.wraps(main)
+    def command(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(1) from None
+
+    return command

@@ -1,0 +1,89 @@
+"""Multi-task optimisation methods behind one interface.
+
+>>> import torch
+>>> shared, head_1, head_2 = (torch.nn.Linear(2, 2), torch.nn.Linear(2, 1), torch.nn.Linear(2, 1))
+>>> features = shared(torch.ones(4, 2))
+>>> losses = torch.stack([(head(features) ** 2).mean() for head in (head_1, head_2)])
+>>> method = get_method("nash_mtl", n_tasks=2)
+>>> step = method.backward(losses, shared_parameters=shared.parameters(), representation=features)
+>>> step.weights.shape, shared.weight.grad.shape
+(torch.Size([2]), torch.Size([2, 2]))
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+from methods.base import GradientMethod, GramianWeighting, LossWeighting, Method, Step
+from methods.cagrad import CAGrad
+from methods.dwa import DynamicWeightAverage
+from methods.errors import NonFiniteGradient, NonFiniteLoss
+from methods.graddrop import GradDrop
+from methods.imtl_g import IMTLG
+from methods.ls import LinearScalarization
+from methods.mgda import MGDA
+from methods.nash_mtl import NashMTL
+from methods.pcgrad import PCGrad
+from methods.rlw import RandomLossWeighting
+from methods.si import ScaleInvariant
+from methods.stl import SingleTask
+from methods.uw import UncertaintyWeighting
+
+#: Every method by its key, in the order of the paper's tables.
+METHODS: dict[str, type[Method]] = {
+    "stl": SingleTask,
+    "ls": LinearScalarization,
+    "si": ScaleInvariant,
+    "rlw": RandomLossWeighting,
+    "dwa": DynamicWeightAverage,
+    "uw": UncertaintyWeighting,
+    "mgda": MGDA,
+    "pcgrad": PCGrad,
+    "graddrop": GradDrop,
+    "cagrad": CAGrad,
+    "imtl_g": IMTLG,
+    "nash_mtl": NashMTL,
+}
+
+__all__ = [
+    "METHODS",
+    "GradientMethod",
+    "GramianWeighting",
+    "LossWeighting",
+    "Method",
+    "NonFiniteGradient",
+    "NonFiniteLoss",
+    "Step",
+    "get_method",
+    *(cls.__name__ for cls in METHODS.values()),
+]
+
+
+def get_method(key: str, n_tasks: int, **options: Any) -> Method:
+    """The method with this key for ``n_tasks`` losses; ``options`` are its constructor's keywords.
+
+    Raises ``ValueError`` for an unknown key or option, naming those that exist.
+    """
+    if key not in METHODS:
+        close = difflib.get_close_matches(key, METHODS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"unknown method {key!r}.{hint} The methods are {', '.join(METHODS)}.")
+    known = method_options(key)
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"method {key!r} has no option {', '.join(unknown)}; its options are {', '.join(known)}.")
+    return METHODS[key](n_tasks, **options)
+
+
+def method_options(key: str) -> list[str]:
+    """The names of a method's options: its constructor's keywords, and those it hands to its base class."""
+    names: dict[str, None] = {}
+    for cls in METHODS[key].__mro__:
+        if "__init__" not in vars(cls) or cls is object:
+            continue
+        parameters = inspect.signature(cls).parameters.values()
+        names.update(dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD))
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break  # takes no more than it names
+    return [name for name in names if name != "n_tasks"]

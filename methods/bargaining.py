@@ -1,0 +1,167 @@
+"""The Nash bargaining problem: given a Gramian M = GᵀG, find α > 0 with Mα = 1/α, exactly and at any scale."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, from_numpy
+
+from methods.min_norm import min_norm_weights
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+#: Residual max|α∘(Mα) − 1| up to which a Gramian counts as solved.
+RESIDUAL_TOLERANCE = 1e-6
+#: Squared length of the shortest convex combination of the unit-length gradients up to which an unsolved
+#: Gramian counts as Pareto stationary.
+STATIONARY_TOLERANCE = 1e-9
+
+_TARGET_RESIDUAL = 1e-11
+_MAX_ITERATIONS = 200
+_LARGEST_WEIGHT = 1e9  # in unit-length coordinates; beyond, α∘(Mα) has no correct digit in float64
+_LONGEST_STEP = 1e3
+
+
+class NashSolution(NamedTuple):
+    """A solution of Mα = 1/α, or what stands in for one.
+
+    ``alpha`` ``[K]``, float64. ``status``:
+
+    * ``"solved"``;
+    * ``"zero_gradient"``: tasks with a zero gradient cannot bargain and have weight 0, the others are solved;
+    * ``"stationary"``: a convex combination of the gradients vanishes, so that no direction improves all
+      tasks and no α exists; ``alpha`` is K times the weights of that combination;
+    * ``"not_converged"``: neither was reached to its tolerance; ``alpha`` as for ``"stationary"``.
+
+    ``residual``: max|α∘(Mα) − 1| over the bargaining tasks, NaN where there is no solution.
+    ``iterations``: Newton steps or convex problems.
+    """
+
+    alpha: Vector
+    status: str
+    residual: float
+    iterations: int
+
+
+def solve_nash(gramian: Tensor) -> Tensor:
+    """Task weights α ``[K]`` with GᵀGα = 1/α (float64, on the Gramian's device), for a Gramian ``[K, K]``.
+
+    Navon et al., ICML 2022, Claim 3.1. The equation is the optimality condition of the strictly convex
+    problem min ½αᵀMα − Σ log αᵢ, solved by damped Newton after scaling M to unit diagonal:
+    max|α∘(Mα) − 1| <= 1e-6 at any scale of the gradients.
+
+    Raises ``ValueError`` where there is no solution: a zero or non-finite gradient, or a Pareto-stationary
+    point. :class:`methods.NashMTL` handles these cases instead, as :class:`NashSolution` says.
+    """
+    solution = solve_bargaining(gramian.detach().double().cpu().numpy())
+    if solution.status != "solved":
+        raise ValueError(
+            f"the Nash bargaining problem has no solution for this Gramian ({solution.status}): a gradient is "
+            "zero, or a convex combination of the gradients vanishes (a Pareto-stationary point)."
+        )
+    return from_numpy(solution.alpha).to(gramian.device)
+
+
+def solve_bargaining(gramian: Matrix) -> NashSolution:
+    """Solve the bargaining problem of a Gramian ``[K, K]`` (float64) by damped Newton, whatever the Gramian.
+
+    Raises ``ValueError`` if the Gramian is not square or not finite.
+    """
+    _check(gramian)
+    squared_lengths = np.diag(gramian)
+    bargaining = squared_lengths > 0.0
+    alpha = np.zeros(len(gramian))
+    if not bargaining.any():
+        return NashSolution(alpha, "zero_gradient", 0.0, 0)
+    length = np.sqrt(squared_lengths[bargaining])
+    cosines = gramian[np.ix_(bargaining, bargaining)] / np.outer(length, length)
+    scaled, iterations = _newton(cosines)
+    scaled_residual = residual(cosines, scaled)
+    if scaled_residual <= RESIDUAL_TOLERANCE:
+        alpha[bargaining] = scaled / length
+        status = "solved" if bargaining.all() else "zero_gradient"
+        return NashSolution(alpha, status, scaled_residual, iterations)
+    return no_solution(gramian, iterations)
+
+
+def residual(gramian: Matrix, alpha: Vector) -> float:
+    """max|α∘(Mα) − 1|: zero for the exact solution."""
+    return float(np.abs(alpha * (gramian @ alpha) - 1.0).max())
+
+
+def no_solution(gramian: Matrix, iterations: int) -> NashSolution:
+    """The shortest convex combination, with the status that its length earns."""
+    squared_lengths = np.diag(gramian)
+    shortest = min_norm_weights(gramian)
+    # Length relative to the gradients it is made of: in unit-length coordinates and weights of sum one.
+    scaled = shortest * np.sqrt(squared_lengths)
+    cancelled = (shortest @ gramian @ shortest) / max(scaled.sum() ** 2, np.finfo(np.float64).tiny)
+    status = "stationary" if cancelled <= STATIONARY_TOLERANCE else "not_converged"
+    return NashSolution(len(gramian) * shortest, status, float("nan"), iterations)
+
+
+def _check(gramian: Matrix) -> None:
+    if gramian.ndim != 2 or gramian.shape[0] != gramian.shape[1]:
+        raise ValueError(f"expected a Gramian [K, K], got shape {gramian.shape}.")
+    if not np.isfinite(gramian).all():
+        raise ValueError("the Gramian holds NaN or infinite entries; are the gradients finite?")
+
+
+def _newton(cosines: Matrix) -> tuple[Vector, int]:
+    """Damped Newton for a Gramian of unit diagonal ``[K, K]``; returns the last iterate and the steps made.
+
+    In relative coordinates p = Δα/α the Newton system is (ACA + I) p = 1 − α∘(Cα) with A = diag(α): its
+    eigenvalues are at least one, however far apart the weights.
+    """
+    n = len(cosines)
+    total = cosines.sum()
+    alpha = np.full(n, np.sqrt(n / total) if total > 1e-8 * n else 1.0)
+    identity = np.eye(n)
+    best, best_residual = alpha, np.inf
+    near = False  # in the region of quadratic convergence
+    for iteration in range(_MAX_ITERATIONS):
+        scaled = alpha[:, None] * cosines * alpha  # ACA, [K, K]
+        products = scaled.sum(axis=1)  # α∘(Cα), all ones at the solution
+        worst = np.abs(products - 1.0).max()
+        if near and worst >= best_residual:
+            return best, iteration  # rounding, not Newton, decides from here on
+        if worst < best_residual:
+            best, best_residual = alpha, worst
+        if worst <= _TARGET_RESIDUAL or alpha.max() > _LARGEST_WEIGHT:
+            return best, iteration
+        try:
+            change = np.linalg.solve(scaled + identity, 1.0 - products)
+        except np.linalg.LinAlgError:  # singular only where rounding has used up the digits of ACA
+            return best, iteration
+        decrement = np.sqrt(max(float((1.0 - products) @ change), 0.0))
+        near = decrement < 0.2
+        step = 1.0 if near else _line_search(scaled, products, change, decrement)
+        alpha = alpha * (1.0 + step * change)
+    return best, _MAX_ITERATIONS
+
+
+def _line_search(scaled: Matrix, products: Vector, change: Vector, decrement: float) -> float:
+    """The minimum of the objective along α∘(1 + t·change), by Newton on its derivative in t.
+
+    The objective is self-concordant: 1/(1 + decrement) is always a safe first step (Nesterov and
+    Nemirovskii, 1994).
+    """
+    curvature = float(change @ scaled @ change)
+    slope = float(products @ change)
+    falling = change.min()
+    limit = min(_LONGEST_STEP, -0.99 / falling) if falling < 0 else _LONGEST_STEP
+    step = min(1.0 / (1.0 + decrement), limit)
+    for _ in range(20):
+        ratio = change / (1.0 + step * change)
+        first = step * curvature + slope - ratio.sum()
+        second = curvature + ratio @ ratio
+        following = min(step - first / second, limit)
+        if following <= 0:
+            following = 0.5 * step
+        if abs(following - step) <= 1e-2 * step:
+            return following
+        step = following
+    return step

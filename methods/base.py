@@ -1,0 +1,268 @@
+"""The one interface of all methods: K task losses in, gradients written, task weights and diagnostics out.
+
+Three kinds of method share it:
+
+* :class:`LossWeighting`: weights from the losses alone, one backward pass (LS, SI, RLW, DWA, UW, STL);
+* :class:`GramianWeighting`: weights from the Gramian GᵀG of the task gradients by a pure function
+  ``weights(gramian)`` (Nash-MTL, MGDA, CAGrad, IMTL-G, PCGrad);
+* :class:`GradientMethod`: anything else that needs the task gradients themselves (GradDrop).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from typing_extensions import Self
+
+from methods.errors import NonFiniteGradient, NonFiniteLoss
+from methods.gradients import (
+    TaskGradients,
+    clip_gradient_norm,
+    compute_task_gradients,
+    leaf_tensors,
+    trainable,
+    write_gradients,
+)
+
+
+class Step(NamedTuple):
+    """What a call of :meth:`Method.backward` returns.
+
+    ``weights``: task weights ``[K]`` of the written shared gradient G·w (before any clipping), detached, or
+    ``None`` where the method has none. ``diagnostics``: named numbers about the step; tensors among them
+    stay on their device, so that reading one, not writing it, waits for a GPU.
+    """
+
+    weights: Tensor | None
+    diagnostics: dict[str, Any]
+
+
+class Method(ABC):
+    """A multi-task optimisation method for ``n_tasks`` losses.
+
+    Raises ``ValueError`` for fewer than one task.
+    """
+
+    def __init__(self, n_tasks: int) -> None:
+        if n_tasks < 1:
+            raise ValueError(f"n_tasks is {n_tasks}; a method needs at least one task.")
+        self.n_tasks = n_tasks
+
+    def backward(
+        self,
+        losses: Tensor | Sequence[Tensor],
+        *,
+        shared_parameters: Iterable[Tensor],
+        task_specific_parameters: Iterable[Tensor] | None = None,
+        representation: Tensor | Sequence[Tensor] | None = None,
+    ) -> Step:
+        """Set ``.grad`` of every parameter from the K task losses; what ``.grad`` held is replaced.
+
+        ``losses``: tensor ``[K]`` or a sequence of K scalars with an autograd graph. (A sequence is faster
+        where tasks have large branches of their own: the backward pass of a stacked tensor's element walks
+        every task's branch.) ``shared_parameters``: what the task gradients are taken of.
+        ``task_specific_parameters``: the heads; if ``None``, all other leaf tensors in the losses' graph.
+        ``representation``: the shared features that the heads read (one tensor or several), for methods
+        that work on feature gradients.
+
+        A parameter that no loss reaches gets ``.grad = None``; frozen parameters are left alone.
+
+        Raises :class:`NonFiniteLoss`, :class:`NonFiniteGradient` (both before anything is written) and
+        ``ValueError`` for a wrong number of losses or parameters that take no gradient.
+        """
+        task_losses = self._checked_losses(losses)
+        shared = trainable(shared_parameters)
+        if not shared:
+            raise ValueError("shared_parameters holds no tensor with requires_grad=True; nothing to train.")
+        if task_specific_parameters is None:
+            task_specific_parameters = leaf_tensors(task_losses)
+        known = set(shared) | set(self.parameters())
+        heads = [p for p in trainable(task_specific_parameters) if p not in known]
+        if isinstance(representation, Tensor):
+            representation = [representation]
+        return self._backward(task_losses, shared, heads, representation)
+
+    @abstractmethod
+    def _backward(
+        self,
+        losses: list[Tensor],
+        shared: list[Tensor],
+        heads: list[Tensor],
+        representation: Sequence[Tensor] | None,
+    ) -> Step:
+        """Write the gradients of checked, finite losses (K scalars)."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the method's own parameters, if it has any, to the losses' device."""
+        return self
+
+    def parameters(self) -> list[Parameter]:
+        """Parameters that the method itself learns; give them to the optimiser (none for most methods)."""
+        return []
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs, as tensors and plain values (loads with ``weights_only=True``)."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned. Raises ``ValueError`` if the keys do not match."""
+        expected = set(self.state_dict())
+        if set(state) != expected:
+            raise ValueError(
+                f"{type(self).__name__} state has keys {sorted(state)}, expected {sorted(expected)}; "
+                "was it saved by another method?"
+            )
+        self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take over a state whose keys have been checked."""
+
+    def _checked_losses(self, losses: Tensor | Sequence[Tensor]) -> list[Tensor]:
+        task_losses = list(losses.unbind()) if isinstance(losses, Tensor) and losses.dim() == 1 else list(losses)
+        if len(task_losses) != self.n_tasks or any(loss.numel() != 1 for loss in task_losses):
+            shapes = [tuple(loss.shape) for loss in task_losses]
+            raise ValueError(
+                f"expected {self.n_tasks} scalar losses, got {len(task_losses)} of shapes {shapes}; "
+                "pass a tensor [K] or a list of K scalars, with K as given to n_tasks."
+            )
+        if not any(loss.requires_grad for loss in task_losses):
+            raise ValueError("no loss has an autograd graph; was it computed under torch.no_grad() or detached?")
+        values = torch.stack([loss.detach().reshape(()).double() for loss in task_losses])
+        if not bool(values.isfinite().all()):
+            bad = {k: value for k, value in enumerate(values.tolist()) if not torch.tensor(value).isfinite()}
+            raise NonFiniteLoss(f"task losses are not finite (task: value): {bad}; no gradient was written.")
+        return task_losses
+
+
+class SeededMethod(Method):
+    """A method that draws random numbers, from a CPU generator of its own that is part of its state."""
+
+    def __init__(self, n_tasks: int, seed: int = 0) -> None:
+        super().__init__(n_tasks)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "generator": self.generator.get_state()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self.generator.set_state(state["generator"].cpu())
+
+
+class LossWeighting(Method):
+    """A method that minimises one scalar made of the losses: one backward pass a step, whatever K."""
+
+    @abstractmethod
+    def objective(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """From the losses ``[K]``: the scalar to minimise, and its weights (derivatives by the losses) ``[K]``."""
+
+    def _backward(
+        self,
+        losses: list[Tensor],
+        shared: list[Tensor],
+        heads: list[Tensor],
+        representation: Sequence[Tensor] | None,
+    ) -> Step:
+        objective, weights = self.objective(torch.stack([loss.reshape(()) for loss in losses]))
+        everything = [*shared, *heads, *self.parameters()]
+        write_gradients(everything, torch.autograd.grad(objective, everything, allow_unused=True))
+        return Step(weights.detach(), {"objective": objective.detach()})
+
+
+class GradientMethod(Method):
+    """A method that needs the K task gradients of the shared parameters.
+
+    Options of all of them:
+
+    * ``weight_heads``: whether a head's loss is multiplied by its task's weight or by one;
+    * ``max_norm``: the shared gradient is scaled down to this norm; 0 leaves it as it is;
+    * ``task_gradients``: how they are computed, see :func:`methods.gradients.compute_task_gradients`.
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        *,
+        weight_heads: bool,
+        max_norm: float = 0.0,
+        task_gradients: str = "auto",
+    ) -> None:
+        super().__init__(n_tasks)
+        if max_norm < 0:
+            raise ValueError(f"max_norm is {max_norm}; give a positive norm, or 0 for no clipping.")
+        self.weight_heads = weight_heads
+        self.max_norm = max_norm
+        self.task_gradients = task_gradients
+
+    def _backward(
+        self,
+        losses: list[Tensor],
+        shared: list[Tensor],
+        heads: list[Tensor],
+        representation: Sequence[Tensor] | None,
+    ) -> Step:
+        gradients = compute_task_gradients(losses, shared, strategy=self.task_gradients, retain_graph=bool(heads))
+        combined, step = self.combine(gradients, losses)
+        head_gradients = self._head_gradients(losses, heads, step.weights)
+        self._write(shared, combined, heads, head_gradients, step.diagnostics)
+        return step
+
+    @abstractmethod
+    def combine(self, gradients: TaskGradients, losses: list[Tensor]) -> tuple[list[Tensor | None], Step]:
+        """The shared gradient, one tensor a parameter, and the weights and diagnostics to return."""
+
+    def _head_gradients(
+        self, losses: list[Tensor], heads: list[Tensor], weights: Tensor | None
+    ) -> Sequence[Tensor | None]:
+        """Gradients of the heads by one backward pass, which ends at the heads and never enters the trunk."""
+        if not heads:
+            return []
+        stacked = torch.stack([loss.reshape(()) for loss in losses])
+        if self.weight_heads and weights is not None:
+            stacked = stacked * weights.to(stacked)
+        return torch.autograd.grad(stacked.sum(), heads, allow_unused=True)
+
+    def _write(
+        self,
+        shared: list[Tensor],
+        combined: list[Tensor | None],
+        heads: list[Tensor],
+        head_gradients: Sequence[Tensor | None],
+        diagnostics: dict[str, Any],
+    ) -> None:
+        if self.max_norm > 0:
+            diagnostics["shared_gradient_norm"] = clip_gradient_norm(combined, self.max_norm)
+        write_gradients(shared, combined)
+        write_gradients(heads, head_gradients)
+
+
+class GramianWeighting(GradientMethod):
+    """A method whose direction depends on the task gradients only through their Gramian M = GᵀG."""
+
+    @abstractmethod
+    def weights(self, gramian: Tensor) -> Tensor:
+        """Task weights ``[K]`` (float64, on the Gramian's device) from the Gramian ``[K, K]``."""
+
+    def combine(self, gradients: TaskGradients, losses: list[Tensor]) -> tuple[list[Tensor | None], Step]:
+        gramian = checked_gramian(gradients)
+        weights, diagnostics = self.weights_and_diagnostics(gramian)
+        return gradients.combine(weights), Step(weights, {"gramian": gramian, **diagnostics})
+
+    def weights_and_diagnostics(self, gramian: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """:meth:`weights`, and what the method has to say of how it found them."""
+        return self.weights(gramian), {}
+
+
+def checked_gramian(gradients: TaskGradients) -> Tensor:
+    """The Gramian ``[K, K]`` in float64; raises :class:`NonFiniteGradient` if it has NaN or infinite entries."""
+    gramian = gradients.gramian()
+    finite = gramian.diagonal().isfinite()
+    if not bool(finite.all()):
+        bad = (~finite).nonzero().flatten().tolist()
+        raise NonFiniteGradient(f"the gradients of tasks {bad} hold NaN or infinite values; nothing was written.")
+    return gramian

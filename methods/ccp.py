@@ -1,0 +1,56 @@
+"""The paper's own solver: the Nash bargaining problem by a sequence of convex problems (CCP) through cvxpy."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from methods.bargaining import RESIDUAL_TOLERANCE, Matrix, NashSolution, Vector, no_solution, residual
+
+_UNCHANGED = 1e-6  # relative change of α at which the sequence has converged
+
+
+def solve_bargaining_ccp(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
+    """Solve Mα = 1/α as Navon et al., ICML 2022, section 3.2 do, from ``start`` ``[K]`` (positive).
+
+    With φ(α) = Σᵢ log αᵢ + log (Mα)ᵢ, each problem minimises Σᵢ (Mα)ᵢ + ⟨∇φ(αₜ), α⟩ subject to
+    φᵢ(α) >= 0 and α > 0; its solution is the next αₜ. Slow (a modelling layer and a conic solver for every
+    problem) and not always converged after ``max_steps``: kept as the reference and for the paper's Figure 6.
+
+    Unlike the exact solver it returns the last iterate with status ``"not_converged"`` and its residual
+    where the residual exceeds the tolerance, as the paper trained with such weights. If the conic solver
+    fails at the first problem there is no iterate, and the shortest convex combination stands in.
+    """
+    import cvxpy  # takes a second to import, and only this solver needs it
+
+    if not (np.diag(gramian) > 0).all():
+        return no_solution(gramian, 0)
+    scale = np.linalg.norm(gramian)
+    normalised = gramian / scale  # solved by α·√scale
+    alpha = start * np.sqrt(scale)
+    variable = cvxpy.Variable(len(gramian), pos=True)
+    products = normalised @ variable
+    feasible = [cvxpy.log(variable) + cvxpy.log(products) >= 0]
+    step = 0
+    for step in range(1, max_steps + 1):
+        slope = 1.0 / alpha + normalised @ (1.0 / (normalised @ alpha))
+        problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(products) + slope @ variable), feasible)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": the residual tells
+                problem.solve(solver=cvxpy.CLARABEL)
+        except cvxpy.error.SolverError:
+            break
+        if variable.value is None or not (variable.value > 0).all():
+            break
+        change = np.abs(variable.value - alpha).max() / np.abs(alpha).max()
+        alpha = variable.value
+        if change <= _UNCHANGED or residual(normalised, alpha) <= _UNCHANGED:
+            break
+    if variable.value is None:
+        return no_solution(gramian, step)
+    alpha = alpha / np.sqrt(scale)
+    remaining = residual(gramian, alpha)
+    status = "solved" if remaining <= 10 * RESIDUAL_TOLERANCE else "not_converged"
+    return NashSolution(alpha, status, remaining, step)

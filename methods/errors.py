@@ -1,0 +1,9 @@
+"""What can go wrong in a step, as exceptions that say which task is to blame."""
+
+
+class NonFiniteLoss(RuntimeError):
+    """A task loss is NaN or infinite. The message names the tasks; no gradient has been written."""
+
+
+class NonFiniteGradient(RuntimeError):
+    """A task gradient holds NaN or infinite values. The message names the tasks; no gradient has been written."""

@@ -1,0 +1,51 @@
+"""Gradient sign dropout (GradDrop): keep, entry by entry, the gradients of one randomly chosen sign."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from methods.base import GradientMethod, SeededMethod, Step, checked_gramian
+from methods.gradients import TaskGradients
+
+
+class GradDrop(GradientMethod, SeededMethod):
+    """GradDrop, Chen et al., NeurIPS 2020, Algorithm 1, on the gradients of the shared parameters.
+
+    For every entry: the sign purity P = ½(1 + Σᵢ gᵢ / Σᵢ |gᵢ|) is the probability that the positive entries
+    survive, else the negative ones do; the shared gradient is the sum of the survivors. Where all
+    gradients are zero, it is zero.
+
+    ``leak`` ``[K]`` or a number in [0, 1]: the share of each task's gradient that passes undropped (the paper's
+    ℓᵢ; default 0). The paper drops gradients of activations; for shared parameters the same rule is
+    applied to their gradients, as the comparisons since CAGrad do. There are no task weights, so heads take
+    their plain gradients. Random numbers come from a generator of the method's own (``seed``).
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        *,
+        leak: float | list[float] = 0.0,
+        seed: int = 0,
+        max_norm: float = 0.0,
+        task_gradients: str = "auto",
+    ) -> None:
+        super().__init__(n_tasks, weight_heads=False, max_norm=max_norm, task_gradients=task_gradients)
+        self.leak = torch.as_tensor(leak, dtype=torch.float64).expand(n_tasks)
+        if not bool(((self.leak >= 0) & (self.leak <= 1)).all()):
+            raise ValueError(f"leak is {leak}; give shares between 0 and 1.")
+        self.generator.manual_seed(seed)
+
+    def combine(self, gradients: TaskGradients, losses: list[Tensor]) -> tuple[list[Tensor | None], Step]:
+        gramian = checked_gramian(gradients)
+        combined = [None if g is None else self._drop(g) for g in gradients.per_tensor]
+        return combined, Step(None, {"gramian": gramian})
+
+    def _drop(self, gradient: Tensor) -> Tensor:
+        """From the task gradients ``[K, *shape]`` of one parameter to its gradient ``[*shape]``."""
+        purity = 0.5 * (1.0 + gradient.sum(0) / gradient.abs().sum(0))  # NaN where all are zero: both masks false
+        draw = torch.rand(purity.shape, generator=self.generator).to(purity)
+        keep = torch.where(draw < purity, gradient > 0, gradient < 0)
+        leak = self.leak.to(gradient).view(-1, *[1] * (gradient.dim() - 1))
+        return (gradient * (leak + (1.0 - leak) * keep)).sum(0)

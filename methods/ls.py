@@ -1,0 +1,32 @@
+"""Linear scalarisation (LS): minimise a fixed weighted sum of the losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from methods.base import LossWeighting
+
+
+class LinearScalarization(LossWeighting):
+    """LS: minimise Σᵢ wᵢ Lᵢ with fixed weights, all one by default.
+
+    ``task_weights``: K non-negative numbers. Raises ``ValueError`` if there are not K of them.
+
+    >>> LinearScalarization(n_tasks=2).objective(torch.tensor([1.0, 3.0]))[0]
+    tensor(4.)
+    """
+
+    def __init__(self, n_tasks: int, *, task_weights: Sequence[float] | None = None) -> None:
+        super().__init__(n_tasks)
+        if task_weights is None:
+            task_weights = [1.0] * n_tasks
+        if len(task_weights) != n_tasks or min(task_weights) < 0:
+            raise ValueError(f"task_weights is {list(task_weights)}; give {n_tasks} non-negative numbers.")
+        self.task_weights = torch.tensor(task_weights, dtype=torch.float64)
+
+    def objective(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        weights = self.task_weights.to(losses)
+        return (losses * weights).sum(), weights

@@ -1,0 +1,124 @@
+"""Nash-MTL: the update direction is the Nash bargaining solution between the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from methods.bargaining import NashSolution, solve_bargaining, solve_nash
+from methods.base import GramianWeighting, Step
+from methods.ccp import solve_bargaining_ccp
+
+__all__ = ["NashMTL", "NashSolution", "solve_nash"]
+
+SOLVERS = ("newton", "ccp")
+
+
+class NashMTL(GramianWeighting):
+    """Nash-MTL, Navon et al., ICML 2022, Claim 3.1 and Algorithm 1.
+
+    The direction Gα, with GᵀGα = 1/α and α > 0, maximises Σᵢ log ⟨gᵢ, Δθ⟩ over a ball: it improves every
+    task, ⟨gᵢ, Gα⟩ = 1/αᵢ, has length √K whatever the gradients' scales, and does not change when a loss is
+    multiplied by a positive number.
+
+    Options, with the paper's runs as defaults:
+
+    * ``update_weights_every`` = 1: solve at every T-th step and reuse the weights in between; those steps
+      cost one backward pass of Σ αᵢ Lᵢ ("Nash-MTL-T").
+    * ``max_norm`` = 1.0: clip the shared gradient to this norm. As ‖Gα‖ = √K, every solved step has just this
+      length. 0 leaves it at √K.
+    * ``weight_heads`` = True: the heads' losses are weighted by α too, as in the released code.
+    * ``solver`` = ``"newton"``, exact (:func:`solve_nash`); ``"ccp"`` is the paper's sequence of convex problems,
+      with at most ``ccp_steps`` = 20 of them, started from the previous weights (the paper used 1 for MT10).
+
+    The diagnostics of a step that solves hold ``status``, ``residual``, ``iterations`` and ``gramian``. Without a
+    solution the step is handled as the status says (see :class:`methods.bargaining.NashSolution`): a task with a zero
+    gradient sits out, its head included; at a Pareto-stationary point the weights are those of the
+    vanishing convex combination, scaled to sum to K, so that the shared parameters rest while the heads go on.
+
+    >>> method = NashMTL(n_tasks=2)
+    >>> method.weights(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))  # orthogonal gradients: αᵢ = 1/‖gᵢ‖
+    tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        *,
+        update_weights_every: int = 1,
+        max_norm: float = 1.0,
+        weight_heads: bool = True,
+        solver: str = "newton",
+        ccp_steps: int = 20,
+        task_gradients: str = "auto",
+    ) -> None:
+        super().__init__(n_tasks, weight_heads=weight_heads, max_norm=max_norm, task_gradients=task_gradients)
+        if update_weights_every < 1 or ccp_steps < 1:
+            raise ValueError(
+                f"update_weights_every ({update_weights_every}) and ccp_steps ({ccp_steps}) must be at least 1."
+            )
+        if solver not in SOLVERS:
+            raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}.")
+        self.update_weights_every = update_weights_every
+        self.solver = solver
+        self.ccp_steps = ccp_steps
+        self.step = 0
+        self.alpha = torch.ones(n_tasks, dtype=torch.float64)
+
+    def weights(self, gramian: Tensor) -> Tensor:
+        return self.weights_and_diagnostics(gramian)[0]
+
+    def weights_and_diagnostics(self, gramian: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        matrix = gramian.double().cpu().numpy()
+        if self.solver == "ccp":
+            start = self.alpha.numpy()
+            start = start if (start > 0).all() else np.ones(self.n_tasks)
+            solution = solve_bargaining_ccp(matrix, start, self.ccp_steps)
+        else:
+            solution = solve_bargaining(matrix)
+        diagnostics = {
+            "status": solution.status,
+            "residual": solution.residual,
+            "iterations": solution.iterations,
+        }
+        return torch.from_numpy(solution.alpha).to(gramian.device), diagnostics
+
+    def _backward(
+        self,
+        losses: list[Tensor],
+        shared: list[Tensor],
+        heads: list[Tensor],
+        representation: Sequence[Tensor] | None,
+    ) -> Step:
+        if self.step % self.update_weights_every == 0:
+            step = super()._backward(losses, shared, heads, representation)
+            self.alpha = step.weights.cpu()
+        else:
+            step = self._backward_with_old_weights(losses, shared, heads)
+        self.step += 1
+        return step
+
+    def _backward_with_old_weights(self, losses: list[Tensor], shared: list[Tensor], heads: list[Tensor]) -> Step:
+        stacked = torch.stack([loss.reshape(()) for loss in losses])
+        objective = (stacked * self.alpha.to(stacked)).sum()
+        if self.weight_heads:
+            gradients = torch.autograd.grad(objective, [*shared, *heads], allow_unused=True)
+            combined, head_gradients = list(gradients[: len(shared)]), gradients[len(shared) :]
+        else:
+            combined = list(torch.autograd.grad(objective, shared, allow_unused=True, retain_graph=True))
+            head_gradients = self._head_gradients(losses, heads, None)
+        diagnostics: dict[str, Any] = {"status": "reused"}
+        self._write(shared, combined, heads, head_gradients, diagnostics)
+        return Step(self.alpha, diagnostics)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "step": self.step, "alpha": self.alpha.clone()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self.step = int(state["step"])
+        self.alpha = state["alpha"].double().cpu().clone()

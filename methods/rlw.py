@@ -1,0 +1,21 @@
+"""Random loss weighting (RLW): new random weights at every step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from methods.base import LossWeighting, SeededMethod
+
+
+class RandomLossWeighting(SeededMethod, LossWeighting):
+    """RLW, Lin et al., TMLR 2022: w = softmax(z), z standard normal, drawn anew at every step.
+
+    The weights sum to one, as in the Nash-MTL paper's released code. They are drawn from a generator of the
+    method's own (``seed``), which is part of its state.
+    """
+
+    def objective(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        draw = torch.randn(self.n_tasks, generator=self.generator, dtype=torch.float64)
+        weights = draw.softmax(dim=0).to(losses)
+        return (losses * weights).sum(), weights
