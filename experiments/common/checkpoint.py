@@ -1,0 +1,54 @@
+"""Checkpoints: everything that a resumed run needs, written atomically, the last but one kept as a fallback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.common.errors import UserError
+from experiments.common.files import atomic_write
+
+CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``folder/checkpoint.pt``; the one before it becomes ``checkpoint.previous.pt``.
+
+    ``state`` holds tensors and plain values only. Raises :class:`UserError` if the disk does not take it.
+    """
+    current = folder / CURRENT
+    try:
+        with atomic_write(folder / ".checkpoint.new") as file:
+            torch.save(state, file)
+        if current.exists():
+            os.replace(current, folder / PREVIOUS)
+        os.replace(folder / ".checkpoint.new", current)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise UserError(f"cannot write {current}: {error}; free space or choose another run.root.") from error
+
+
+def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """The newest whole checkpoint in ``folder``, or ``None`` if there is none; a damaged one is reported.
+
+    Nothing but tensors and plain values is unpickled (``weights_only=True``).
+    """
+    for name in (CURRENT, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            return torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # a truncated zip file surfaces as one of many exception types
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            print(f"warning: {path} is damaged ({reason}); falling back to the one before.", file=sys.stderr)
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a finished run."""
+    for name in (CURRENT, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,169 @@
+"""Run records: one folder a run, whose ``record.json`` says all there is to say about it.
+
+A record holds the configuration, seed, versions, commit, device, data provenance, every metric of every
+epoch, the task weights' history and the wall time. It is rewritten atomically after each epoch, so that what lies
+on the disk is always a whole record of a finished or a running run. See ``docs/records.md`` for the fields.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.common.errors import UserError
+from experiments.common.files import write_json
+
+FORMAT = 1
+RECORD = "record.json"
+
+#: Parts of a configuration that do not change a run's numbers, and so not its identity.
+_NOT_IDENTITY = ("run", "logger")
+#: Parts in which the rows of one table may differ.
+_NOT_PROTOCOL = (*_NOT_IDENTITY, "method", "seed")
+
+_PACKAGES = ("torch", "torch-geometric", "torchvision", "numpy", "scipy", "cvxpy", "hydra-core", "qm9pack")
+
+
+def digest(value: Any) -> str:
+    """Eight hexadecimal digits that identify a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """A run's folder name: method, task of a single-task run, seed, and a digest of the configuration."""
+    method = config["method"]
+    task = f"-task{method['main_task']}" if method.get("main_task") is not None else ""
+    identity = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    return f"{method['name']}{task}-seed{config['seed']}-{digest(identity)}"
+
+
+def protocol_digest(config: Mapping[str, Any]) -> str:
+    """Equal for runs whose results may share a table: all but method and seed is the same."""
+    return digest({key: value for key, value in config.items() if key not in _NOT_PROTOCOL})
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, commit and hardware of this process."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cpu": _cpu_name(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def new_record(benchmark: str, config: dict[str, Any], device: torch.device, data: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run that is about to start."""
+    return {
+        "format": FORMAT,
+        "benchmark": benchmark,
+        "name": run_name(config),
+        "status": "running",
+        "method": config["method"],
+        "seed": config["seed"],
+        "protocol": protocol_digest(config),
+        "config": config,
+        "environment": environment(device),
+        "data": data,
+        "started": now(),
+        "finished": None,
+        "wall_seconds": 0.0,
+        "epochs": [],
+        "best_epoch": None,
+        "results": None,
+    }
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write ``folder/record.json`` atomically; raises :class:`UserError` if the disk does not take it."""
+    try:
+        write_json(folder / RECORD, record)
+    except OSError as error:
+        raise UserError(f"cannot write {folder / RECORD}: {error.strerror}; free space or choose run.root.") from error
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record in a run folder, or ``None`` where there is none; raises :class:`UserError` if it is damaged."""
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a run record ({error}); delete its folder and run again.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise UserError(f"{path} has an unknown record format; it needs format {FORMAT}.")
+    return record
+
+
+def find_records(root: Path, benchmark: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All records of a benchmark below ``root``, ordered by path."""
+    for path in sorted(root.rglob(RECORD)):
+        record = read_record(path.parent)
+        if record is not None and record["benchmark"] == benchmark:
+            yield path.parent, record
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[bool]:
+    """Hold a run folder for this process; yields ``False`` if another process holds it.
+
+    The claim is a lock of the operating system: it ends with the process, however that ends.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w")  # noqa: SIM115 (closed below, after the run)
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another run.root.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    root = Path(__file__).resolve().parents[2]
+    command = ["git", "-C", os.fspath(root), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} ({len(names)} cores)" if names else platform.processor()
