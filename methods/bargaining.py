@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,9 @@ class NashSolution(NamedTuple):
 
     * ``"solved"``;
     * ``"zero_gradient"``: tasks with a zero gradient cannot bargain and have weight 0, the others are solved;
-    * ``"stationary"``: a convex combination of the gradients vanishes, so that no direction improves all
-      tasks and no α exists; ``alpha`` is K times the weights of that combination;
+    * ``"stationary"``: a convex combination of the non-zero gradients vanishes, so that no direction improves
+      all tasks and no α exists; ``alpha`` is the weights of that combination, times the number of tasks in the
+      bargaining; tasks with a zero gradient have weight 0 here too;
     * ``"not_converged"``: neither was reached to its tolerance; ``alpha`` as for ``"stationary"``.
 
     ``residual``: max|α∘(Mα) − 1| over the bargaining tasks, NaN where there is no solution.
@@ -71,20 +73,31 @@ def solve_bargaining(gramian: Matrix) -> NashSolution:
     Raises ``ValueError`` if the Gramian is not square or not finite.
     """
     _check(gramian)
-    squared_lengths = np.diag(gramian)
-    bargaining = squared_lengths > 0.0
+    return among_nonzero(gramian, _solve)
+
+
+def _solve(gramian: Matrix) -> NashSolution:
+    """Solve for gradients none of which is zero."""
+    length = np.sqrt(np.diag(gramian))
+    scaled, iterations = _newton(cosines := gramian / np.outer(length, length))
+    scaled_residual = residual(cosines, scaled)
+    if scaled_residual <= RESIDUAL_TOLERANCE and (scaled > 0).all():  # rounding can make a Gramian indefinite
+        return NashSolution(scaled / length, "solved", scaled_residual, iterations)
+    return no_solution(gramian, iterations)
+
+
+def among_nonzero(gramian: Matrix, solve: Callable[[Matrix], NashSolution]) -> NashSolution:
+    """``solve`` the bargaining of the tasks whose gradient is not zero; the others have weight 0."""
+    bargaining = np.diag(gramian) > 0.0
+    if bargaining.all():
+        return solve(gramian)
     alpha = np.zeros(len(gramian))
     if not bargaining.any():
         return NashSolution(alpha, "zero_gradient", 0.0, 0)
-    length = np.sqrt(squared_lengths[bargaining])
-    cosines = gramian[np.ix_(bargaining, bargaining)] / np.outer(length, length)
-    scaled, iterations = _newton(cosines)
-    scaled_residual = residual(cosines, scaled)
-    if scaled_residual <= RESIDUAL_TOLERANCE:
-        alpha[bargaining] = scaled / length
-        status = "solved" if bargaining.all() else "zero_gradient"
-        return NashSolution(alpha, status, scaled_residual, iterations)
-    return no_solution(gramian, iterations)
+    solution = solve(gramian[np.ix_(bargaining, bargaining)])
+    alpha[bargaining] = solution.alpha
+    status = "zero_gradient" if solution.status == "solved" else solution.status
+    return solution._replace(alpha=alpha, status=status)
 
 
 def residual(gramian: Matrix, alpha: Vector) -> float:

@@ -21,10 +21,12 @@ from typing_extensions import Self
 
 from methods.errors import NonFiniteGradient, NonFiniteLoss
 from methods.gradients import (
+    STRATEGIES,
     TaskGradients,
     clip_gradient_norm,
     compute_task_gradients,
     leaf_tensors,
+    scalar_gradients,
     trainable,
     write_gradients,
 )
@@ -123,7 +125,10 @@ class Method(ABC):
         """Take over a state whose keys have been checked."""
 
     def _checked_losses(self, losses: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        task_losses = list(losses.unbind()) if isinstance(losses, Tensor) and losses.dim() == 1 else list(losses)
+        task_losses = list(losses.reshape(1) if isinstance(losses, Tensor) and losses.dim() == 0 else losses)
+        if not all(isinstance(loss, Tensor) for loss in task_losses):
+            types = ", ".join(sorted({type(loss).__name__ for loss in task_losses}))
+            raise ValueError(f"expected tensors as losses, got {types}; pass them as computed, without .item().")
         if len(task_losses) != self.n_tasks or any(loss.numel() != 1 for loss in task_losses):
             shapes = [tuple(loss.shape) for loss in task_losses]
             raise ValueError(
@@ -170,7 +175,7 @@ class LossWeighting(Method):
     ) -> Step:
         objective, weights = self.objective(torch.stack([loss.reshape(()) for loss in losses]))
         everything = [*shared, *heads, *self.parameters()]
-        write_gradients(everything, torch.autograd.grad(objective, everything, allow_unused=True))
+        write_gradients(everything, scalar_gradients(objective, everything))
         return Step(weights.detach(), {"objective": objective.detach()})
 
 
@@ -193,8 +198,10 @@ class GradientMethod(Method):
         task_gradients: str = "auto",
     ) -> None:
         super().__init__(n_tasks)
-        if max_norm < 0:
+        if not max_norm >= 0:
             raise ValueError(f"max_norm is {max_norm}; give a positive norm, or 0 for no clipping.")
+        if task_gradients not in STRATEGIES:
+            raise ValueError(f"task_gradients is {task_gradients!r}; choose one of {', '.join(STRATEGIES)}.")
         self.weight_heads = weight_heads
         self.max_norm = max_norm
         self.task_gradients = task_gradients
@@ -218,14 +225,14 @@ class GradientMethod(Method):
 
     def _head_gradients(
         self, losses: list[Tensor], heads: list[Tensor], weights: Tensor | None
-    ) -> Sequence[Tensor | None]:
+    ) -> list[Tensor | None]:
         """Gradients of the heads by one backward pass, which ends at the heads and never enters the trunk."""
         if not heads:
             return []
         stacked = torch.stack([loss.reshape(()) for loss in losses])
         if self.weight_heads and weights is not None:
             stacked = stacked * weights.to(stacked)
-        return torch.autograd.grad(stacked.sum(), heads, allow_unused=True)
+        return scalar_gradients(stacked.sum(), heads)
 
     def _write(
         self,
@@ -237,8 +244,7 @@ class GradientMethod(Method):
     ) -> None:
         if self.max_norm > 0:
             diagnostics["shared_gradient_norm"] = clip_gradient_norm(combined, self.max_norm)
-        write_gradients(shared, combined)
-        write_gradients(heads, head_gradients)
+        write_gradients([*shared, *heads], [*combined, *head_gradients])
 
 
 class GramianWeighting(GradientMethod):

@@ -12,8 +12,9 @@ from torch import Tensor
 from methods.base import GramianWeighting
 from methods.min_norm import Matrix, Vector, min_norm_weights
 
-#: At a Pareto-stationary point the inner optimum has g_w = 0 and no finite multiplier; the search ends here.
-_LARGEST_MULTIPLIER = 1e7
+#: At a Pareto-stationary point the inner optimum has g_w = 0 and no finite multiplier; the search ends where g_w
+#: is this much shorter than the shortest gradient.
+_SMALLEST_LENGTH = 1e-5
 
 
 class CAGrad(GramianWeighting):
@@ -70,9 +71,10 @@ def inner_solution(gramian: Matrix, c: float) -> tuple[float, Vector]:
         return multiplier * np.sqrt(max(w @ gramian @ w, 0.0)) / radius - 1.0
 
     # ‖g_w‖ is at most the longest gradient, so that the multiplier is at least the radius over that length.
-    low = np.log(radius / np.sqrt(np.diag(gramian).max())) - 1e-9
+    lengths = np.sqrt(np.diag(gramian))
+    low = np.log(radius / lengths.max()) - 1e-9
     high = low + 1.0
-    limit = low + np.log(_LARGEST_MULTIPLIER)
+    limit = np.log(radius / (_SMALLEST_LENGTH * lengths[lengths > 0].min()))
     while excess(high) < 0.0 and high < limit:
         high += 1.0
     if high >= limit:

@@ -27,7 +27,7 @@ class DynamicWeightAverage(LossWeighting):
 
     def __init__(self, n_tasks: int, *, temperature: float = 2.0, window: int = 25, normalise: bool = True) -> None:
         super().__init__(n_tasks)
-        if temperature <= 0 or window < 1:
+        if not temperature > 0 or window < 1:
             raise ValueError(f"temperature ({temperature}) must be positive and window ({window}) at least 1.")
         self.temperature = temperature
         self.window = window
@@ -46,7 +46,7 @@ class DynamicWeightAverage(LossWeighting):
         if len(self.averages) < 2:
             return torch.full((self.n_tasks,), scale / self.n_tasks, dtype=torch.float64)
         ratio = self.averages[1] / self.averages[0]
-        ratio = ratio.nan_to_num(nan=1.0, posinf=1.0)  # a loss that was exactly zero has no rate
+        ratio = ratio.nan_to_num(nan=1.0, posinf=1.0, neginf=1.0)  # a loss that was exactly zero has no rate
         return scale * (ratio / self.temperature).softmax(dim=0)
 
     def _observe(self, losses: Tensor) -> None:

@@ -6,4 +6,4 @@ class NonFiniteLoss(RuntimeError):
 
 
 class NonFiniteGradient(RuntimeError):
-    """A task gradient holds NaN or infinite values. The message names the tasks; no gradient has been written."""
+    """A gradient holds NaN or infinite values. The message names the tasks if known; no gradient was written."""

@@ -20,6 +20,8 @@ class GradDrop(GradientMethod, SeededMethod):
     ℓᵢ; default 0). The paper drops gradients of activations; for shared parameters the same rule is
     applied to their gradients, as the comparisons since CAGrad do. There are no task weights, so heads take
     their plain gradients. Random numbers come from a generator of the method's own (``seed``).
+
+    Raises ``ValueError`` if a leak is not in [0, 1] or there are neither one nor K of them.
     """
 
     def __init__(
@@ -32,9 +34,10 @@ class GradDrop(GradientMethod, SeededMethod):
         task_gradients: str = "auto",
     ) -> None:
         super().__init__(n_tasks, weight_heads=False, max_norm=max_norm, task_gradients=task_gradients)
-        self.leak = torch.as_tensor(leak, dtype=torch.float64).expand(n_tasks)
-        if not bool(((self.leak >= 0) & (self.leak <= 1)).all()):
-            raise ValueError(f"leak is {leak}; give shares between 0 and 1.")
+        shares = torch.as_tensor(leak, dtype=torch.float64)
+        if shares.numel() not in (1, n_tasks) or not bool(((shares >= 0) & (shares <= 1)).all()):
+            raise ValueError(f"leak is {leak}; give one share between 0 and 1, or {n_tasks} of them.")
+        self.leak = shares.expand(n_tasks)
         self.generator.manual_seed(seed)
 
     def combine(self, gradients: TaskGradients, losses: list[Tensor]) -> tuple[list[Tensor | None], Step]:
@@ -45,7 +48,7 @@ class GradDrop(GradientMethod, SeededMethod):
     def _drop(self, gradient: Tensor) -> Tensor:
         """From the task gradients ``[K, *shape]`` of one parameter to its gradient ``[*shape]``."""
         purity = 0.5 * (1.0 + gradient.sum(0) / gradient.abs().sum(0))  # NaN where all are zero: both masks false
-        draw = torch.rand(purity.shape, generator=self.generator).to(purity)
+        draw = torch.rand(purity.shape, generator=self.generator).to(purity.device)  # float32: bfloat16 rounds to 1
         keep = torch.where(draw < purity, gradient > 0, gradient < 0)
         leak = self.leak.to(gradient).view(-1, *[1] * (gradient.dim() - 1))
         return (gradient * (leak + (1.0 - leak) * keep)).sum(0)

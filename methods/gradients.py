@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from methods.errors import NonFiniteGradient
+
 #: Columns of G that are converted to float64 at a time: bounds the extra memory to 8·K·2¹⁸ bytes.
 _GRAMIAN_CHUNK = 1 << 18
 
@@ -43,11 +45,17 @@ class TaskGradients:
         return total
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
-        """G·w as one tensor a parameter; ``weights`` is ``[K]`` in any floating type and on any device."""
-        return [
-            None if gradient is None else torch.tensordot(weights.to(gradient), gradient, dims=1)
-            for gradient in self.per_tensor
-        ]
+        """G·w as one tensor a parameter; ``weights`` is ``[K]`` in any floating type and on any device.
+
+        Half-precision gradients are combined in float32: the weights would lose their digits in bfloat16, and may
+        exceed the range of float16.
+        """
+
+        def combined(gradient: Tensor) -> Tensor:
+            wide = gradient.float() if gradient.dtype in (torch.bfloat16, torch.float16) else gradient
+            return torch.tensordot(weights.to(wide), wide, dims=1).to(gradient)
+
+        return [None if gradient is None else combined(gradient) for gradient in self.per_tensor]
 
 
 def trainable(parameters: Iterable[Tensor] | None) -> list[Tensor]:
@@ -65,7 +73,7 @@ def compute_task_gradients(
     """Gradients of each of the K losses (scalars) with respect to ``tensors``.
 
     ``strategy``: ``"loop"`` is K backward passes, which nothing beats on a CPU; ``"batched"`` is one
-    pass vectorised over the tasks (``is_grads_batched``), which saves kernel launches on a GPU but needs
+    pass vectorised over the tasks (``torch.func.vmap``), which saves kernel launches on a GPU but needs
     a batching rule for every operation in the graph; ``"auto"`` is batched on CUDA, else loop.
     With ``retain_graph`` the graph survives, so that a further backward pass can follow.
     """
@@ -98,17 +106,42 @@ def _loop(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: boo
 
 
 def _batched(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: bool) -> TaskGradients:
-    n_tasks = len(losses)
-    stacked_losses = torch.stack([loss.reshape(()) for loss in losses])
-    gradients = torch.autograd.grad(
-        stacked_losses,
-        tensors,
-        grad_outputs=torch.eye(n_tasks, dtype=stacked_losses.dtype, device=stacked_losses.device),
-        is_grads_batched=True,
-        retain_graph=retain_graph,
-        allow_unused=True,
+    stacked = torch.stack([loss.reshape(()) for loss in losses])
+    reached: list[int] = []  # vmap cannot return None: which tensors have a gradient is noted on the side
+
+    def vector_jacobian_product(cotangent: Tensor) -> tuple[Tensor, ...]:
+        gradients = torch.autograd.grad(stacked, tensors, cotangent, retain_graph=retain_graph, allow_unused=True)
+        reached[:] = [p for p, gradient in enumerate(gradients) if gradient is not None]
+        return tuple(gradients[p] for p in reached)
+
+    one_a_task = torch.eye(len(losses), dtype=stacked.dtype, device=stacked.device)
+    batched = torch.func.vmap(vector_jacobian_product)(one_a_task)
+    per_tensor: list[Tensor | None] = [None] * len(tensors)
+    for p, gradient in zip(reached, batched, strict=True):
+        per_tensor[p] = gradient
+    return TaskGradients(per_tensor, len(losses))
+
+
+def scalar_gradients(
+    objective: Tensor, tensors: Sequence[Tensor], *, retain_graph: bool = False
+) -> list[Tensor | None]:
+    """Gradients of one scalar, ``None`` where it does not reach a tensor; each has memory of its own.
+
+    Autograd may return the same memory for two tensors (the terms of a sum) or one number for all elements (of a
+    plain sum); scaling such gradients in place would scale them twice, or fail.
+    """
+    gradients: list[Tensor | None] = list(
+        torch.autograd.grad(objective, tensors, retain_graph=retain_graph, allow_unused=True)
     )
-    return TaskGradients(list(gradients), n_tasks)
+    seen = set()
+    for p, gradient in enumerate(gradients):
+        if gradient is None or gradient.layout != torch.strided:
+            continue
+        storage = gradient.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() < gradient.nbytes:
+            gradients[p] = gradient.clone()
+        seen.add(storage.data_ptr())
+    return gradients
 
 
 def leaf_tensors(losses: Sequence[Tensor]) -> list[Tensor]:
@@ -120,22 +153,34 @@ def leaf_tensors(losses: Sequence[Tensor]) -> list[Tensor]:
         if node in seen:
             continue
         seen.add(node)
-        if hasattr(node, "variable"):  # AccumulateGrad: the end of the graph
-            leaves.append(node.variable)
+        if type(node).__name__ == "AccumulateGrad":  # the end of the graph
+            leaves.append(node.variable)  # type: ignore[attr-defined]
         stack.extend(child for child, _ in node.next_functions if child is not None)
     return leaves
 
 
 def write_gradients(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
-    """Set ``.grad`` of each tensor, replacing what was there; ``None`` where no loss reaches it."""
+    """Set ``.grad`` of each tensor, replacing what was there; ``None`` where no loss reaches it.
+
+    Raises :class:`NonFiniteGradient` if any is NaN or infinite, and then writes none of them.
+    """
+    filled = [gradient for gradient in gradients if gradient is not None and gradient.numel() > 0]
+    if not bool(torch.nn.utils.get_total_norm(filled, norm_type=torch.inf).isfinite()):
+        raise NonFiniteGradient(
+            "a gradient holds NaN or infinite values, though the losses are finite; nothing was written."
+        )
     for tensor, gradient in zip(tensors, gradients, strict=True):
         tensor.grad = gradient
 
 
 def clip_gradient_norm(gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
-    """Scale the gradients in place to a joint norm of at most ``max_norm``; returns the norm before."""
+    """Scale the gradients in place to a joint norm of at most ``max_norm``; returns the norm before, in float64.
+
+    The squares of float32 or half-precision gradients can leave their type's range, so that they are summed in
+    float64.
+    """
     present = [gradient for gradient in gradients if gradient is not None]
-    norm = torch.nn.utils.get_total_norm(present)
+    norm = torch.nn.utils.get_total_norm([torch.linalg.vector_norm(g, dtype=torch.float64) for g in present])
     scale = (max_norm / norm).nan_to_num(nan=1.0, posinf=1.0).clamp(max=1.0)
     for gradient in present:
         gradient.mul_(scale.to(gradient))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.base import GramianWeighting, Step, checked_gramian
-from methods.gradients import compute_task_gradients
+from methods.gradients import compute_task_gradients, scalar_gradients
 
 _GRADIENTS = ("representation", "shared")
 
@@ -60,12 +60,14 @@ class IMTLG(GramianWeighting):
                 "IMTL-G balances the representation's gradients; pass representation=... to backward(), "
                 'or construct it with gradients="shared".'
             )
+        if not all(features.requires_grad for features in representation):
+            raise ValueError("the representation does not require a gradient; pass the tensor that the heads read.")
         features = compute_task_gradients(losses, representation, strategy=self.task_gradients, retain_graph=True)
         gramian = checked_gramian(features)
         weights, diagnostics = self.weights_and_diagnostics(gramian)
         stacked = torch.stack([loss.reshape(()) for loss in losses])
         objective = (stacked * weights.to(stacked)).sum()
-        combined = list(torch.autograd.grad(objective, shared, allow_unused=True, retain_graph=bool(heads)))
+        combined = scalar_gradients(objective, shared, retain_graph=bool(heads))
         diagnostics = {"gramian": gramian, **diagnostics}
         self._write(shared, combined, heads, self._head_gradients(losses, heads, weights), diagnostics)
         return Step(weights, diagnostics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,7 @@ from methods.base import LossWeighting
 class LinearScalarization(LossWeighting):
     """LS: minimise Σᵢ wᵢ Lᵢ with fixed weights, all one by default.
 
-    ``task_weights``: K non-negative numbers. Raises ``ValueError`` if there are not K of them.
+    ``task_weights``: K non-negative numbers. Raises ``ValueError`` if there are not K finite ones.
 
     >>> LinearScalarization(n_tasks=2).objective(torch.tensor([1.0, 3.0]))[0]
     tensor(4.)
@@ -23,7 +24,7 @@ class LinearScalarization(LossWeighting):
         super().__init__(n_tasks)
         if task_weights is None:
             task_weights = [1.0] * n_tasks
-        if len(task_weights) != n_tasks or min(task_weights) < 0:
+        if len(task_weights) != n_tasks or not all(0 <= weight < math.inf for weight in task_weights):
             raise ValueError(f"task_weights is {list(task_weights)}; give {n_tasks} non-negative numbers.")
         self.task_weights = torch.tensor(task_weights, dtype=torch.float64)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from methods.bargaining import NashSolution, solve_bargaining, solve_nash
 from methods.base import GramianWeighting, Step
 from methods.ccp import solve_bargaining_ccp
+from methods.gradients import scalar_gradients
 
 __all__ = ["NashMTL", "NashSolution", "solve_nash"]
 
@@ -38,7 +39,8 @@ class NashMTL(GramianWeighting):
     The diagnostics of a step that solves hold ``status``, ``residual``, ``iterations`` and ``gramian``. Without a
     solution the step is handled as the status says (see :class:`methods.bargaining.NashSolution`): a task with a zero
     gradient sits out, its head included; at a Pareto-stationary point the weights are those of the
-    vanishing convex combination, scaled to sum to K, so that the shared parameters rest while the heads go on.
+    vanishing convex combination, with mean one over the tasks that do not sit out, so that the shared parameters rest
+    while the heads go on.
 
     >>> method = NashMTL(n_tasks=2)
     >>> method.weights(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))  # orthogonal gradients: αᵢ = 1/‖gᵢ‖
@@ -96,7 +98,7 @@ class NashMTL(GramianWeighting):
     ) -> Step:
         if self.step % self.update_weights_every == 0:
             step = super()._backward(losses, shared, heads, representation)
-            self.alpha = step.weights.cpu()
+            self.alpha = step.weights.cpu().clone()
         else:
             step = self._backward_with_old_weights(losses, shared, heads)
         self.step += 1
@@ -106,14 +108,14 @@ class NashMTL(GramianWeighting):
         stacked = torch.stack([loss.reshape(()) for loss in losses])
         objective = (stacked * self.alpha.to(stacked)).sum()
         if self.weight_heads:
-            gradients = torch.autograd.grad(objective, [*shared, *heads], allow_unused=True)
-            combined, head_gradients = list(gradients[: len(shared)]), gradients[len(shared) :]
+            gradients = scalar_gradients(objective, [*shared, *heads])
+            combined, head_gradients = gradients[: len(shared)], gradients[len(shared) :]
         else:
-            combined = list(torch.autograd.grad(objective, shared, allow_unused=True, retain_graph=True))
+            combined = scalar_gradients(objective, shared, retain_graph=True)
             head_gradients = self._head_gradients(losses, heads, None)
         diagnostics: dict[str, Any] = {"status": "reused"}
         self._write(shared, combined, heads, head_gradients, diagnostics)
-        return Step(self.alpha, diagnostics)
+        return Step(self.alpha.to(losses[0].device, copy=True), diagnostics)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "step": self.step, "alpha": self.alpha.clone()}

@@ -44,6 +44,6 @@ def projected_weights(gramian: np.ndarray, orders: Sequence[Sequence[int]]) -> n
     for i, order in enumerate(orders):
         for j in order:
             product = coefficients[i] @ gramian[:, j]
-            if j != i and product < 0.0:  # implies gⱼ is not zero
+            if j != i and product < 0.0 < gramian[j, j]:  # the square of a tiny gⱼ can be zero when it is not
                 coefficients[i, j] -= product / gramian[j, j]
     return coefficients.sum(axis=0)

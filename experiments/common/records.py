@@ -28,7 +28,7 @@ from experiments.common.files import write_json
 FORMAT = 1
 RECORD = "record.json"
 
-#: Parts of a configuration that do not change a run's numbers, and so not its identity.
+#: Parts of a configuration that do not change a run's numbers, and so not its identity (nor does ``data.root``).
 _NOT_IDENTITY = ("run", "logger")
 #: Parts in which the rows of one table may differ.
 _NOT_PROTOCOL = (*_NOT_IDENTITY, "method", "seed")
@@ -45,20 +45,26 @@ def run_name(config: Mapping[str, Any]) -> str:
     """A run's folder name: method, task of a single-task run, seed, and a digest of the configuration."""
     method = config["method"]
     task = f"-task{method['main_task']}" if method.get("main_task") is not None else ""
-    identity = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
-    return f"{method['name']}{task}-seed{config['seed']}-{digest(identity)}"
+    return f"{method['name']}{task}-seed{config['seed']}-{digest(_without(config, _NOT_IDENTITY))}"
 
 
 def protocol_digest(config: Mapping[str, Any]) -> str:
     """Equal for runs whose results may share a table: all but method and seed is the same."""
-    return digest({key: value for key, value in config.items() if key not in _NOT_PROTOCOL})
+    return digest(_without(config, _NOT_PROTOCOL))
+
+
+def _without(config: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
+    kept = {key: value for key, value in config.items() if key not in parts}
+    if "data" in kept:
+        kept["data"] = {key: value for key, value in kept["data"].items() if key != "root"}
+    return kept
 
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -95,7 +101,9 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     try:
         write_json(folder / RECORD, record)
     except OSError as error:
-        raise UserError(f"cannot write {folder / RECORD}: {error.strerror}; free space or choose run.root.") from error
+        raise UserError(
+            f"cannot write {folder / RECORD}: {error.strerror}; free space or choose run.root."
+        ) from error
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -107,7 +115,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         return None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a run record ({error}); delete its folder and run again.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") != FORMAT or "benchmark" not in record:
         raise UserError(f"{path} has an unknown record format; it needs format {FORMAT}.")
     return record
 

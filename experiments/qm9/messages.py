@@ -89,9 +89,7 @@ class _Messages(Function):
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         state, weight, matrices = ctx.saved_tensors
-        gradients = _MessagesBackward.apply(
-            cotangent, state, weight, matrices, ctx.groups, ctx.hidden, ctx.products
-        )
+        gradients = _MessagesBackward.apply(cotangent, state, weight, matrices, ctx.groups, ctx.hidden, ctx.products)
         return (*gradients, None, None)
 
 
@@ -109,7 +107,11 @@ class _MessagesBackward(Function):
         products: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
         dim = state.shape[1]
-        to_state, to_weight, to_matrices = (torch.empty_like(state), torch.zeros_like(weight), torch.zeros_like(matrices))
+        to_state, to_weight, to_matrices = (
+            torch.empty_like(state),
+            torch.zeros_like(weight),
+            torch.zeros_like(matrices),
+        )
         for (rows, group, r), product in zip(_slices(groups, hidden), products, strict=True):
             d = cotangent[rows].view(group.molecules, group.atoms, dim)
             to_product = torch.bmm(r.mT, d).view(group.rows, -1)  # [b·n, H·D]

@@ -382,9 +382,7 @@ def test_open_builds_once_and_then_reads(builds: list[Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("damage", [truncate, drop_manifest])
-def test_open_builds_a_damaged_file_again_and_says_so(
-    builds: list[Path], tmp_path: Path, capsys, damage
-) -> None:
+def test_open_builds_a_damaged_file_again_and_says_so(builds: list[Path], tmp_path: Path, capsys, damage) -> None:
     first = open_molecules(tmp_path, "qm9pack")
     path = tmp_path / "qm9_qm9pack.npz"
     damage(path)
@@ -397,9 +395,7 @@ def test_open_builds_a_damaged_file_again_and_says_so(
 def test_openers_at_once_build_once(builds: list[Path], tmp_path: Path) -> None:
     # Threads, each with its own handle on the lock file, exclude each other as processes do.
     results: list[Molecules] = []
-    openers = [
-        threading.Thread(target=lambda: results.append(open_molecules(tmp_path, "qm9pack"))) for _ in range(3)
-    ]
+    openers = [threading.Thread(target=lambda: results.append(open_molecules(tmp_path, "qm9pack"))) for _ in range(3)]
     for opener in openers:
         opener.start()
     for opener in openers:
@@ -419,9 +415,7 @@ def test_missing_package_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("keep", [2_000, 900_000, None])
-def test_damaged_package_is_a_user_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keep: int | None
-) -> None:
+def test_damaged_package_is_a_user_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keep: int | None) -> None:
     whole = build._qm9pack_folder() / build.TABLES[0]
     if keep is not None:
         with open(whole, "rb") as file:

@@ -1,0 +1,308 @@
+"""The training loop that every supervised benchmark runs: epochs, evaluation, selection, checkpoints, record.
+
+The backward pass is ``method.backward``, in plain sight below; everything else is bookkeeping. A run that is
+killed at any moment resumes from its last checkpoint and ends with the numbers of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from experiments.common.errors import UserError
+from experiments.common.progress import ProgressDisplay
+from experiments.common.records import now, write_record
+from experiments.common.tracking import NoTracker, Tracker, flat_metrics
+from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
+
+_SPLITS = ("validation", "test")
+
+
+class Problem(Protocol):
+    """What a benchmark brings to the loop."""
+
+    tasks: Sequence[str]  # names of the K losses
+    model: torch.nn.Module  # with shared_parameters() and task_specific_parameters()
+
+    def batches(self, epoch: int) -> Sequence[Any]:
+        """Handles of the epoch's batches; a function of seed and epoch alone."""
+
+    def losses(self, handle: Any) -> tuple[Tensor | Sequence[Tensor], Tensor | Sequence[Tensor]]:
+        """Task losses ``[K]`` and the representation for one batch."""
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """The metrics on ``"validation"`` or ``"test"``; with ``delta_m`` where all tasks are trained."""
+
+    def score(self, validation: dict[str, float]) -> float:
+        """What selection and the plateau schedule minimise."""
+
+    def describe_score(self, score: float) -> str:
+        """The score in words for the progress display, such as ``validation Δm 62.0 %``."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands, apart from its networks; all of it is in the checkpoint."""
+
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    wall_seconds: float = 0.0
+    best_score: float = float("inf")
+    best_epoch: int | None = None
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+
+class EpochSums:
+    """Sums over an epoch's steps, kept on the device so that no step waits for it."""
+
+    def __init__(self, n_tasks: int, device: torch.device) -> None:
+        self.steps = 0
+        self.losses = torch.zeros(n_tasks, dtype=torch.float64, device=device)
+        self.weights = torch.zeros(n_tasks, dtype=torch.float64, device=device)
+        self.weighted_steps = 0
+        self.smallest_eigenvalue = torch.zeros((), dtype=torch.float64, device=device)
+        self.gramian_steps = 0
+        self.statuses: Counter[str] = Counter()
+
+    def add(self, losses: Tensor, step: Step) -> None:
+        self.steps += 1
+        self.losses += losses
+        if step.weights is not None:
+            self.weights += step.weights.to(self.weights)
+            self.weighted_steps += 1
+        if (gramian := step.diagnostics.get("gramian")) is not None:
+            self.smallest_eigenvalue += torch.linalg.eigvalsh(gramian)[0]
+            self.gramian_steps += 1
+        if status := step.diagnostics.get("status"):
+            self.statuses[status] += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**vars(self), "statuses": dict(self.statuses)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, statuses=Counter(state["statuses"]))
+
+    def entry(self, tasks: Sequence[str]) -> dict[str, Any]:
+        """Means over the epoch, for the record."""
+        weights = (self.weights / max(self.weighted_steps, 1)).tolist()
+        eigenvalue = float(self.smallest_eigenvalue) / max(self.gramian_steps, 1)
+        return {
+            "train_losses": dict(zip(tasks, (self.losses / self.steps).tolist(), strict=True)),
+            "weights": dict(zip(tasks, weights, strict=True)) if self.weighted_steps else None,
+            "smallest_eigenvalue": eigenvalue if self.gramian_steps else None,
+            "solver_statuses": dict(self.statuses),
+        }
+
+
+class Run:
+    """One training run in one folder: :meth:`train` takes it from wherever it stands to its end."""
+
+    def __init__(
+        self,
+        *,
+        problem: Problem,
+        method: Method,
+        optimizer: Optimizer,
+        scheduler: LRScheduler | ReduceLROnPlateau,
+        folder: Path,
+        record: dict[str, Any],
+        epochs: int,
+        checkpoint_every: int,
+        device: torch.device,
+        tracker: Tracker | None = None,
+        show_progress: bool = True,
+    ) -> None:
+        self.problem, self.method, self.optimizer, self.scheduler = problem, method, optimizer, scheduler
+        self.folder, self.record, self.epochs, self.checkpoint_every = folder, record, epochs, checkpoint_every
+        self.device, self.show_progress = device, show_progress
+        self.tracker = tracker or NoTracker()
+        self.progress = Progress()
+        self.sums = EpochSums(len(problem.tasks), device)
+
+    def train(self) -> dict[str, Any]:
+        """Train to the last epoch and return the finished record.
+
+        Raises :class:`UserError` if the run diverges (a NaN or infinite loss or gradient) or the disk is full,
+        and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
+        """
+        self._resume()
+        steps = len(self.problem.batches(0))
+        done = self.progress.epoch * steps + self.progress.step
+        display = ProgressDisplay(self.record["name"], self.epochs * steps, done, self.show_progress)
+        with interruption() as interrupted:
+            try:
+                for epoch in range(self.progress.epoch, self.epochs):
+                    self._train_epoch(epoch, display, interrupted)
+                    entry = self._end_epoch(epoch)
+                    loss = sum(entry["train_losses"].values()) / len(entry["train_losses"])
+                    score = self.problem.describe_score(entry["score"])
+                    display.show(f"epoch {epoch + 1}/{self.epochs}, loss {loss:.4g}, {score}")
+            except (NonFiniteLoss, NonFiniteGradient, ValueError) as error:
+                self._end("failed", error=str(error))
+                raise UserError(
+                    f"run {self.record['name']} failed in epoch {self.progress.epoch}, step {self.progress.step}: "
+                    f"{error} A lower optimizer.lr may help."
+                ) from error
+            finally:
+                display.close()
+        self._end("finished", results=self._results())
+        remove_checkpoints(self.folder)
+        return self.record
+
+    def _train_epoch(self, epoch: int, display: ProgressDisplay, interrupted: list[int]) -> None:
+        model, progress = self.problem.model, self.progress
+        shared, heads = list(model.shared_parameters()), list(model.task_specific_parameters())
+        batches = self.problem.batches(epoch)
+        model.train()
+        started = time.perf_counter()
+        for handle in batches[progress.step :]:
+            losses, representation = self.problem.losses(handle)
+            step = self.method.backward(
+                losses,
+                shared_parameters=shared,
+                task_specific_parameters=heads,
+                representation=representation,
+            )
+            self.optimizer.step()
+
+            detached = (losses if isinstance(losses, Tensor) else torch.stack(list(losses))).detach().double()
+            self.sums.add(detached, step)
+            progress.step += 1
+            display.step()
+            if interrupted:
+                self._leave(interrupted[0], started)
+            if self.checkpoint_every and progress.step % self.checkpoint_every == 0 and progress.step < len(batches):
+                started = self._count_time(started)
+                self._save()
+        self._count_time(started)
+
+    def _end_epoch(self, epoch: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        progress = self.progress
+        self.problem.model.eval()
+        with torch.no_grad():
+            metrics = {split: self.problem.evaluate(split) for split in _SPLITS}
+        score = self.problem.score(metrics["validation"])
+        entry = {
+            "epoch": epoch,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            **self.sums.entry(self.problem.tasks),
+            **metrics,
+            "score": score,
+        }
+        if score < progress.best_score:
+            progress.best_score, progress.best_epoch = score, epoch
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(score)
+        else:
+            self.scheduler.step()
+        self._count_time(started)
+        entry["seconds"] = progress.wall_seconds - sum(e["seconds"] for e in progress.entries)
+        progress.entries.append(entry)
+        progress.epoch, progress.step = epoch + 1, 0
+        self.sums = EpochSums(len(self.problem.tasks), self.device)
+        self._save()
+        self._write("running")
+        self.tracker.log(flat_metrics(entry), epoch)
+        return entry
+
+    def _results(self) -> dict[str, Any]:
+        """Test metrics of the epoch that was best on validation."""
+        best = self.progress.entries[self.progress.best_epoch or 0]
+        metrics = dict(best["test"])
+        return {"epoch": best["epoch"], "delta_m": metrics.pop("delta_m", None), "metrics": metrics}
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self.folder, self.device)
+        if state is None:
+            return
+        self.problem.model.load_state_dict(state["model"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.progress = Progress(**state["progress"])
+        self.sums.load_state_dict(state["sums"])
+        torch.set_rng_state(state["random"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
+
+    def _save(self) -> None:
+        state = {
+            "model": self.problem.model.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "progress": vars(self.progress),
+            "sums": self.sums.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.device)
+        save_checkpoint(self.folder, state)
+
+    def _leave(self, signal_number: int, started: float) -> None:
+        """Save all and exit with the status that shells expect of a signal."""
+        self._count_time(started)
+        self._save()
+        self._end("interrupted")
+        print(f"\n{self.record['name']} interrupted, saved in {self.folder}; run again to go on.", file=sys.stderr)
+        raise SystemExit(128 + signal_number)
+
+    def _end(self, status: str, **fields: Any) -> None:
+        self._write(status, **fields)
+        self.tracker.finish(fields.get("results") or {"status": status})
+
+    def _write(self, status: str, **fields: Any) -> None:
+        self.record |= {
+            "status": status,
+            "wall_seconds": self.progress.wall_seconds,
+            "epochs": self.progress.entries,
+            "best_epoch": self.progress.best_epoch,
+            "finished": now() if status in ("finished", "failed") else None,
+            **fields,
+        }
+        write_record(self.folder, self.record)
+
+    def _count_time(self, started: float) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        stopped = time.perf_counter()
+        self.progress.wall_seconds += stopped - started
+        return stopped
+
+
+@contextmanager
+def interruption() -> Iterator[list[int]]:
+    """Turn SIGINT and SIGTERM into an entry of the list, which the loop looks at between steps."""
+    received: list[int] = []
+    if not _in_main_thread():
+        yield received
+        return
+    previous = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,52 @@
+"""How far a run is: a bar on a terminal, a line now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tqdm import tqdm
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class ProgressDisplay:
+    """Steps done of the whole run with loss, Δm (or another score) and the time left, on standard error."""
+
+    def __init__(self, name: str, total_steps: int, done: int, enabled: bool) -> None:
+        terminal = sys.stderr.isatty()
+        self.name, self.total, self.done, self.first = name, total_steps, done, done
+        self.started = self.last_line = time.monotonic()
+        self.lines = enabled and not terminal
+        self.status = ""
+        self.bar = tqdm(
+            total=total_steps,
+            initial=done,
+            desc=name,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not (enabled and terminal),
+        )
+
+    def step(self) -> None:
+        self.done += 1
+        self.bar.update()
+        if self.lines and time.monotonic() - self.last_line >= _SECONDS_BETWEEN_LINES:
+            self._print_line()
+
+    def show(self, status: str) -> None:
+        """Text beside the bar, such as the last epoch's loss and Δm."""
+        self.status = status
+        self.bar.set_postfix_str(status, refresh=False)
+
+    def close(self) -> None:
+        self.bar.close()
+        if self.lines:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        self.last_line = time.monotonic()
+        speed = (self.done - self.first) / max(self.last_line - self.started, 1e-9)
+        left = tqdm.format_interval((self.total - self.done) / speed) if speed > 0 else "?"
+        status = f", {self.status}" if self.status else ""
+        print(f"{self.name}: step {self.done}/{self.total}{status}, {left} left", file=sys.stderr, flush=True)

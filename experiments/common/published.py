@@ -1,0 +1,114 @@
+"""Published results, one data file a benchmark: ``experiments/published/<benchmark>.json``.
+
+A file holds facts only: the metrics in order, single-task reference rows, and groups of rows with their values,
+the mean rank (MR) and Δm that were printed, source and protocol. ``rank_sets`` name the rows that a printed MR
+ranks (``group/method``) and how ties were counted. Where a printed figure does not follow from the printed values,
+the row's ``known_difference`` gives the one that does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.common.errors import UserError
+
+FOLDER = Path(__file__).resolve().parents[1] / "published"
+#: The reference row and the protocol of the Nash-MTL paper itself, in every file.
+PAPER = "paper"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One printed row. ``values`` are in the order of the file's metrics; ``None`` is not printed."""
+
+    method: str
+    values: tuple[float, ...]
+    mean_rank: float | None
+    delta_m: float | None
+    source: str
+    protocol: str
+    key: str | None = None  # in methods.METHODS
+    spread: tuple[float, ...] | None = None  # of the values, as printed
+    delta_m_spread: float | None = None
+    rank_set: str | None = None
+    known_difference: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class PublishedGroup:
+    """Rows that may share a table: measured against the same single-task reference."""
+
+    title: str
+    reference: str
+    later: bool  # methods or settings that came after the Nash-MTL paper
+    ranked: bool  # printed with as many digits as the other groups, so that ranks among them have a meaning
+    rows: tuple[PublishedRow, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The content of one data file."""
+
+    benchmark: str
+    title: str
+    metrics: tuple[str, ...]
+    higher_is_better: tuple[bool, ...]
+    references: Mapping[str, Mapping[str, Any]]
+    protocols: Mapping[str, Mapping[str, Any]]
+    rank_sets: Mapping[str, Mapping[str, Any]]
+    groups: Mapping[str, PublishedGroup]
+    sources: Mapping[str, Mapping[str, Any]]
+
+    def reference(self, name: str = PAPER) -> tuple[float, ...]:
+        """A single-task row, in the order of ``metrics``."""
+        return tuple(self.references[name]["values"])
+
+    def cite(self, source: str) -> str:
+        """A source in a few words: authors, venue, arXiv number."""
+        entry = self.sources[source]
+        arxiv = f", arXiv {entry['arxiv']}" if entry["arxiv"] else ""
+        return f"{entry['authors']}, {entry['venue']}{arxiv}"
+
+
+def load_published(benchmark: str) -> Published:
+    """The published results of a benchmark; raises :class:`UserError` if there is no such file."""
+    path = FOLDER / f"{benchmark}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
+        raise UserError(f"there are no published results for {benchmark!r}; there are for {known}.") from None
+    return Published(
+        benchmark=content["benchmark"],
+        title=content["title"],
+        metrics=tuple(metric["name"] for metric in content["metrics"]),
+        higher_is_better=tuple(metric["higher_is_better"] for metric in content["metrics"]),
+        references=content["references"],
+        protocols=content["protocols"],
+        rank_sets=content["rank_sets"],
+        groups={name: _group(group) for name, group in content["groups"].items()},
+        sources=content["sources"],
+    )
+
+
+def published_reference(benchmark: str, metrics: Sequence[str] | None = None) -> list[float]:
+    """The paper's single-task values, in the order of ``metrics`` (names) or else of the file.
+
+    Raises :class:`UserError` for a benchmark without published results.
+    """
+    published = load_published(benchmark)
+    values = dict(zip(published.metrics, published.reference(), strict=True))
+    return [values[name] for name in (metrics or published.metrics)]
+
+
+def _group(group: dict[str, Any]) -> PublishedGroup:
+    rows = []
+    for row in group["rows"]:
+        spread = row.get("spread")
+        values = {**row, "values": tuple(row["values"]), "spread": None if spread is None else tuple(spread)}
+        rows.append(PublishedRow(**values))
+    return PublishedGroup(**{**group, "rows": tuple(rows)})

@@ -1,0 +1,165 @@
+"""The paper's kind of table from one protocol's runs: test metrics, mean rank (MR) and Δm, beside published rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from experiments.common.aggregate import STL, Protocol
+from experiments.common.benchmark import Metric
+from experiments.common.errors import UserError
+from experiments.common.metrics import delta_m, mean_rank
+from experiments.common.published import PAPER, Published, PublishedGroup
+from experiments.common.result_notes import heading, origins, own_notes, own_remarks, published_notes
+from experiments.common.tables import Cell, Column, Row, Section, Table
+
+MEAN_RANK, DELTA_M = "MR", "delta_m"
+
+
+class Reference(NamedTuple):
+    """Single-task values, in the order of the metrics, and a description of them for the notes."""
+
+    values: tuple[float, ...]
+    description: str
+
+
+def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, published: Published | None) -> Reference:
+    """The values that Δm is measured against: ``published`` (the paper's), ``ours``, or a named published row.
+
+    ``ours`` is the mean of the protocol's complete single-task rows. Raises :class:`UserError` if there is none.
+    """
+    if name == "ours":
+        row = protocol.stl
+        if row is None:
+            lacking = f" ({'; '.join(protocol.incomplete)})" if protocol.incomplete else ""
+            raise UserError(
+                f"report.reference=ours needs a single-task run of every task in one seed, and protocol "
+                f"{protocol.name} has no such set{lacking}; run method=stl with its settings, "
+                "use report.reference=published, or choose another protocol=DIGEST."
+            )
+        values = tuple(fmean(seed[metric.name] for seed in row.values.values()) for metric in metrics)
+        seeds = len(row.values)
+        return Reference(values, f"our own single-task runs (mean of {seeds} seed{'s' if seeds > 1 else ''})")
+    assert published is not None
+    key = PAPER if name == "published" else name
+    if key not in published.references:
+        known = ", ".join(["published", "ours", *published.references])
+        raise UserError(f"report.reference {name!r} is unknown; choose one of {known}.")
+    by_name = dict(zip(published.metrics, published.reference(key), strict=True))
+    entry = published.references[key]
+    description = f"published single-task values ({published.cite(entry['source'])}: {entry['note']})"
+    return Reference(tuple(by_name[metric.name] for metric in metrics), description)
+
+
+def result_table(
+    *,
+    title: str,
+    metrics: Sequence[Metric],
+    delta_m_digits: int,
+    protocol: Protocol,
+    reference: Reference,
+    published: Published | None,
+    later: bool,
+) -> Table:
+    """One protocol's table; ``published=None`` leaves the published rows out, ``later`` adds later methods."""
+    columns = (
+        *(Column(m.name, m.name, m.latex, m.digits, m.higher_is_better) for m in metrics),
+        Column(MEAN_RANK, "MR", r"\text{MR}", 2),
+        Column(DELTA_M, "Δm%", r"\Delta_m\%", delta_m_digits),
+    )
+    sections = [_own_section(protocol, metrics, reference)]
+    notes = own_notes(protocol, metrics, reference.description)
+    remarks = own_remarks(protocol)
+    if published is not None:
+        groups = [group for group in published.groups.values() if later or not group.later]
+        sections += _published_sections(published, groups, metrics)
+        notes += published_notes(published, protocol)
+        remarks += origins(published, groups)
+    return Table(
+        title=heading(title, protocol),
+        label=f"tab:{title.lower()}-{protocol.name}",
+        columns=columns,
+        sections=tuple(sections),
+        notes=tuple(notes),
+        remarks=tuple(remarks),
+    )
+
+
+def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Reference) -> Section:
+    directions = [metric.higher_is_better for metric in metrics]
+    values = {  # by row: [seeds][metrics]
+        row.label: [[seed[metric.name] for metric in metrics] for seed in row.values.values()]
+        for row in protocol.rows
+    }
+    means = {row.label: [fmean(column) for column in zip(*values[row.label], strict=True)] for row in protocol.rows}
+    ranks = _ranks({row.label: means[row.label] for row in protocol.rows if row.key != STL}, directions)
+    rows = []
+    for row in protocol.rows:
+        deltas = [delta_m(seed, reference.values, directions) for seed in values[row.label]]
+        cells = (
+            *(_over_seeds(column) for column in zip(*values[row.label], strict=True)),
+            Cell(ranks.get(row.label)),
+            _over_seeds(deltas),
+        )
+        extra = {"key": row.key, "source": "ours", "protocol": protocol.name}
+        rows.append(Row(row.label, cells, n=len(row.values), competes=row.key != STL, extra=extra))
+    seeds = ", ".join(map(str, protocol.seeds))
+    return Section(f"ours, {'seed' if len(protocol.seeds) == 1 else 'seeds'} {seeds}", tuple(rows))
+
+
+def _published_sections(
+    published: Published, groups: Sequence[PublishedGroup], metrics: Sequence[Metric]
+) -> list[Section]:
+    directions = [metric.higher_is_better for metric in metrics]
+    order = [published.metrics.index(metric.name) for metric in metrics]
+    sections = []
+    references_shown: set[str] = set()
+    for group in groups:
+        pool = {
+            (other.title, row.method): [row.values[i] for i in order]
+            for other in groups
+            if other.ranked and other.reference == group.reference
+            for row in other.rows
+        }
+        ranks = _ranks(pool, directions) if group.ranked else {}
+        rows = []
+        if group.reference not in references_shown:
+            references_shown.add(group.reference)
+            rows.append(_published_single_tasks(published, group, order))
+        for row in group.rows:
+            spread = row.spread or (None,) * len(row.values)
+            cells = (
+                *(_printed(row.values[i], spread[i]) for i in order),
+                Cell(ranks.get((group.title, row.method))),
+                _printed(row.delta_m, row.delta_m_spread),
+            )
+            extra = {"key": row.key or "", "source": row.source, "protocol": row.protocol}
+            rows.append(Row(row.method, cells, n=published.protocols[row.protocol].get("seeds"), extra=extra))
+        sections.append(Section(f"published: {group.title}", tuple(rows)))
+    return sections
+
+
+def _published_single_tasks(published: Published, group: PublishedGroup, order: Sequence[int]) -> Row:
+    entry = published.references[group.reference]
+    cells = (*(_printed(entry["values"][i]) for i in order), Cell(), Cell(0.0))
+    extra = {"key": STL, "source": entry["source"], "protocol": group.rows[0].protocol}
+    return Row("STL", cells, competes=False, extra=extra)
+
+
+def _ranks(table: Mapping[Any, Sequence[float]], directions: Sequence[bool]) -> dict[Any, float]:
+    """Mean ranks by key; none with fewer than two rows, where a rank says nothing."""
+    if len(table) < 2:
+        return {}
+    return dict(zip(table, mean_rank(list(table.values()), directions), strict=True))
+
+
+def _over_seeds(values: Sequence[float]) -> Cell:
+    return Cell(fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def _printed(value: float | None, spread: float | None = None) -> Cell:
+    """A published value with no more digits than its data file has: none are made up."""
+    if value is None:
+        return Cell()
+    return Cell(value, spread, digits=len(repr(float(value)).partition(".")[2]))

@@ -1,0 +1,199 @@
+"""Result tables: what they hold, and how they are written as Markdown, LaTeX (booktabs) and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    """``digits`` after the decimal point; ``latex`` is set in mathematics mode; ``key`` names it in the CSV."""
+
+    key: str
+    title: str
+    latex: str
+    digits: int
+    higher_is_better: bool = False
+
+    @property
+    def arrow(self) -> str:
+        return "↑" if self.higher_is_better else "↓"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value and its standard deviation; ``None`` where there is none. ``digits`` replaces the column's."""
+
+    mean: float | None = None
+    std: float | None = None
+    digits: int | None = None
+
+    def text(self, column: Column) -> str:
+        """The rounded mean, or a dash."""
+        digits = column.digits if self.digits is None else self.digits
+        return "–" if self.mean is None else f"{self.mean:.{digits}f}"
+
+    def std_text(self, column: Column) -> str | None:
+        digits = column.digits if self.digits is None else self.digits
+        return None if self.mean is None or self.std is None else f"{self.std:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's line, one cell a column. A row that does not ``compete`` (STL) is never marked best.
+
+    ``extra`` are further fields of the CSV: names and values.
+    """
+
+    label: str
+    cells: tuple[Cell, ...]
+    n: int | None = None
+    competes: bool = True
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that may be compared with each other. ``title`` is shown above them."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Every row has a cell for every column; ``label`` is LaTeX's.
+
+    ``notes`` are sentences that belong to the caption; ``remarks``, on provenance, go below it, in LaTeX as comments.
+    """
+
+    title: str
+    label: str
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for section in self.sections:
+            for row in section.rows:
+                if len(row.cells) != len(self.columns):
+                    raise ValueError(f"row {row.label!r} has {len(row.cells)} cells for {len(self.columns)} columns.")
+
+
+def to_markdown(table: Table) -> str:
+    """A heading, the table with its columns aligned in the source too, notes and remarks as a list."""
+    width = len(table.columns) + 2
+    lines = [["Method", *(f"{column.title} {column.arrow}" for column in table.columns), "seeds"]]
+    for section in table.sections:
+        lines.append([f"**{section.title}**", *[""] * (width - 1)])
+        for row in section.rows:
+            cells = [_markdown_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
+            lines.append([row.label, *cells, "–" if row.n is None else str(row.n)])
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    own = [line for line in lines if any(line[1:])]  # a section's title runs on over the other columns
+    widths = [max(len(line[index]) for line in own) for index in range(width)]
+    rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
+    body = [_aligned(line, widths) for line in (lines[0], rule, *lines[1:])]
+    notes = [f"- {note}" for note in (*table.notes, *table.remarks)]
+    return "\n".join([f"## {table.title}", "", *body, *([""] if notes else []), *notes]) + "\n"
+
+
+def to_latex(table: Table) -> str:
+    """A ``table*`` with booktabs rules, as wide as the page: in every section and column the best in bold, the
+    second underlined."""
+    lines = [
+        "% needs \\usepackage{amsmath,booktabs,graphicx}",
+        *(f"% {remark}" for remark in table.remarks),
+        "\\begin{table*}[t]",
+        "\\centering",
+        f"\\caption{{{escape_latex(' '.join([table.title + '.', *table.notes]))}}}",
+        f"\\label{{{table.label}}}",
+        "\\setlength{\\tabcolsep}{3pt}",
+        "\\resizebox{\\textwidth}{!}{%",
+        f"\\begin{{tabular}}{{l{'r' * (len(table.columns) + 1)}}}",
+        "\\toprule",
+    ]
+    heads = [f"${column.latex}\\,{_LATEX[column.arrow].strip('$')}$" for column in table.columns]
+    lines.append(" & ".join(["Method", *heads, "seeds"]) + r" \\")
+    for section in table.sections:
+        lines += [
+            "\\midrule",
+            f"\\multicolumn{{{len(heads) + 2}}}{{l}}{{\\emph{{{escape_latex(section.title)}}}}} \\\\",
+        ]
+        marks = [_marks(section.rows, index, column) for index, column in enumerate(table.columns)]
+        for row in section.rows:
+            cells = [
+                _latex_cell(cell, column, marked if row.competes else {})
+                for cell, column, marked in zip(row.cells, table.columns, marks, strict=True)
+            ]
+            count = "--" if row.n is None else str(row.n)
+            lines.append(" & ".join([escape_latex(row.label), *cells, count]) + r" \\")
+    lines += ["\\bottomrule", "\\end{tabular}}", "\\end{table*}"]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Unrounded means, ``<key>_std`` standard deviations and the number of seeds; empty where there is none."""
+    extra = list(dict.fromkeys(name for section in table.sections for row in section.rows for name in row.extra))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    keys = [key for column in table.columns for key in (column.key, f"{column.key}_std")]
+    writer.writerow(["section", "method", *extra, "seeds", *keys])
+    for section in table.sections:
+        for row in section.rows:
+            values = [value for cell in row.cells for value in (cell.mean, cell.std)]
+            fields = [row.extra.get(name, "") for name in extra]
+            writer.writerow([section.title, row.label, *fields, row.n, *values])
+    return text.getvalue()
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "Δ": r"$\Delta$", "·": r"$\cdot$",
+    "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "<": "$<$", ">": "$>$", "α": r"$\alpha$", "°": r"$^\circ$",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """Text as LaTeX shows it."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _markdown_cell(cell: Cell, column: Column) -> str:
+    std = cell.std_text(column)
+    return cell.text(column) if std is None else f"{cell.text(column)} ± {std}"
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    if not any(line[1:]):  # a section's title: one cell as wide as the table; Markdown adds the missing ones
+        return f"| {line[0].ljust(sum(widths) + 3 * (len(widths) - 1))} |"
+    cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _marks(rows: Sequence[Row], index: int, column: Column) -> dict[float, str]:
+    """Which printed values are the best and the second best of a column: rounded value to LaTeX command.
+
+    Values that print the same are the same. With fewer than two competing rows nothing is marked.
+    """
+    values = [
+        float(row.cells[index].text(column)) for row in rows if row.competes and row.cells[index].mean is not None
+    ]
+    if len(values) < 2:
+        return {}
+    ordered = sorted(set(values), reverse=column.higher_is_better)
+    return dict(zip(ordered, ("textbf", "underline"), strict=False))
+
+
+def _latex_cell(cell: Cell, column: Column, marks: dict[float, str]) -> str:
+    if cell.mean is None:
+        return "--"
+    text = f"${cell.text(column)}$" if cell.mean < 0 else cell.text(column)
+    command = marks.get(float(cell.text(column)))
+    text = f"\\{command}{{{text}}}" if command else text
+    std = cell.std_text(column)
+    return text if std is None else f"{text} {{\\scriptsize $\\pm$ {std}}}"

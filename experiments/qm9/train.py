@@ -1,0 +1,142 @@
+"""Train one method on QM9: ``python -m experiments.qm9.train method=nash_mtl seed=0``; ``-m`` for several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from experiments.common.config import choose_device, command, make_method
+from experiments.common.engine import Run
+from experiments.common.memory import keep_freed_memory
+from experiments.common.metrics import delta_m
+from experiments.common.records import claim, new_record, read_record, run_name
+from experiments.common.reference import reference_values
+from experiments.common.tracking import open_tracker
+from experiments.qm9.batches import evaluation_order, training_order
+from experiments.qm9.config import QM9Config, checked
+from experiments.qm9.data import QM9Data, load_data
+from experiments.qm9.metrics import METRICS, reported_errors
+from experiments.qm9.model import DenseNetwork
+from experiments.qm9.reference import ReferenceNetwork
+
+_EVALUATION_BATCH = 1000
+_GPU_GROUPS = 4
+
+
+class QM9Problem:
+    """QM9 as the training loop sees it: eleven mean squared errors of standardised targets."""
+
+    def __init__(self, config: QM9Config, data: QM9Data, reference: Sequence[float], device: torch.device) -> None:
+        self.tasks = [metric.name for metric in METRICS]
+        self.config, self.data, self.reference = config, data, reference
+        self.main_task = config.method.get("main_task")
+        self.groups = _padding_groups(config.trainer.groups, device)
+        torch.manual_seed(config.seed)
+        network = DenseNetwork if config.model.network == "dense" else ReferenceNetwork
+        self.model = network(len(METRICS), config.model.dim, config.model.edge_hidden).to(device)
+
+    def batches(self, epoch: int) -> list[Tensor]:
+        return training_order(self.data.splits["train"], self.config.trainer.batch_size, self.config.seed, epoch)
+
+    def losses(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        batch = self.data.dense.batch(indices, self.groups)
+        predictions, representation = self.model(batch)
+        return (predictions - batch.targets).square().mean(dim=0), representation
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        indices = self.data.splits[split]
+        total = torch.zeros(len(METRICS), dtype=torch.float64, device=indices.device)
+        for part in evaluation_order(indices, self.data.dense.size, _EVALUATION_BATCH):
+            batch = self.data.dense.batch(part, self.groups)
+            total += (self.model(batch)[0] - batch.targets).abs().double().sum(dim=0)
+        errors = reported_errors(total / len(indices), self.data.std)
+        if self.main_task is not None:
+            name = self.tasks[self.main_task]
+            return {name: errors[name]}
+        directions = [metric.higher_is_better for metric in METRICS]
+        return {**errors, "delta_m": delta_m(list(errors.values()), self.reference, directions)}
+
+    def score(self, validation: dict[str, float]) -> float:
+        """Validation Δm, or the error itself where only one target is trained."""
+        return validation["delta_m"] if self.main_task is None else validation[self.tasks[self.main_task]]
+
+    def describe_score(self, score: float) -> str:
+        if self.main_task is None:
+            return f"validation Δm {score:.1f} %"
+        return f"validation {self.tasks[self.main_task]} {score:.4g} {METRICS[self.main_task].unit}"
+
+
+def train(config: QM9Config) -> dict[str, Any]:
+    """Carry out one run, or go on with it, or return its record if it is finished.
+
+    A single-task run without a main task is eleven runs; the last one's record is returned.
+    """
+    if config.method["name"] == "stl" and config.method.get("main_task") is None:
+        tasks = range(len(METRICS))
+        return [train(replace(config, method={**config.method, "main_task": task})) for task in tasks][-1]
+
+    settings = asdict(config)
+    folder = Path(config.run.root) / run_name(settings)
+    with claim(folder) as claimed:
+        if not claimed:
+            print(f"{folder.name} is being run by another process, skipped.")
+            return read_record(folder) or {}
+        done = read_record(folder)
+        if done is not None and done["status"] == "finished":
+            print(f"{folder.name} is finished, skipped.")
+            return done
+        return _run(config, settings, folder)
+
+
+def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    keep_freed_memory()
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    device = choose_device(config.run.device)
+    method = make_method(config, len(METRICS), device)
+    reference = reference_values("qm9", config.report.reference, METRICS, Path(config.run.root), settings)
+    data = load_data(config.data, config.seed, device)
+    problem = QM9Problem(config, data, reference, device)
+    groups = [{"params": list(problem.model.parameters())}]
+    if own := method.parameters():
+        groups.append({"params": own, "lr": config.optimizer.method_lr})
+    optimizer = torch.optim.Adam(groups, lr=config.optimizer.lr)
+    schedule = config.schedule
+    record = new_record("qm9", settings, device, data.provenance)
+    return Run(
+        problem=problem,
+        method=method,
+        optimizer=optimizer,
+        scheduler=ReduceLROnPlateau(
+            optimizer, factor=schedule.factor, patience=schedule.patience, min_lr=schedule.min_lr
+        ),
+        folder=folder,
+        record=record,
+        epochs=config.trainer.epochs,
+        checkpoint_every=config.run.checkpoint_every,
+        device=device,
+        tracker=open_tracker(settings["logger"], folder, record),
+        show_progress=config.run.progress,
+    ).train()
+
+
+def _padding_groups(setting: str, device: torch.device) -> int | None:
+    if setting == "auto":
+        return _GPU_GROUPS if device.type == "cuda" else None
+    return None if setting == "exact" else int(setting)
+
+
+@command("qm9/train")
+def main(config: DictConfig) -> None:
+    train(checked(config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Result tables from run records: ``python -m experiments.report benchmark=qm9``.
+
+Settings, each as key=value:
+
+  benchmark=qm9               which benchmark (required)
+  root=runs                   where the run records are
+  out=report                  where the tables go: <out>/<benchmark>/<protocol>.md, .tex, .csv and sources.json
+  protocol=<digest>           only this protocol
+  report.reference=published  single-task values that Δm is measured against: published, ours, or another
+                              reference row of experiments/published/<benchmark>.json
+  report.published=true       show the published rows below ours
+  report.later=false          and those of later methods
+
+Every protocol has a table of its own; runs that are not finished are listed, not used.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.common.aggregate import Protocol, Run, load_runs, protocols
+from experiments.common.benchmark import Metric
+from experiments.common.errors import UserError, exits_cleanly
+from experiments.common.files import atomic_write, write_json
+from experiments.common.published import load_published
+from experiments.common.result_tables import reference_of, result_table
+from experiments.common.tables import Table, to_csv, to_latex, to_markdown
+from experiments.qm9.metrics import METRICS as QM9_METRICS
+
+
+class Benchmark(NamedTuple):
+    """What the report needs of a benchmark; ``delta_m_digits``: of Δm, as the paper prints it."""
+
+    title: str
+    metrics: tuple[Metric, ...]
+    delta_m_digits: int = 2
+
+
+#: Benchmarks by the name that their records carry; a further one is one line.
+BENCHMARKS = {
+    "qm9": Benchmark(title="QM9", metrics=QM9_METRICS, delta_m_digits=1),
+}
+
+
+@dataclass
+class TableOptions:
+    reference: str = "published"
+    published: bool = True
+    later: bool = False
+
+
+@dataclass
+class ReportOptions:
+    benchmark: str = MISSING
+    root: str = "runs"
+    out: str = "report"
+    protocol: str | None = None
+    report: TableOptions = field(default_factory=TableOptions)
+
+
+def parse_options(arguments: Sequence[str]) -> ReportOptions:
+    """``key=value`` arguments as options; raises :class:`UserError` for unknown keys and values that do not fit."""
+    config = OmegaConf.structured(ReportOptions)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or not key:
+            raise UserError(f"argument {argument!r} is not key=value; write for instance benchmark=qm9.")
+        try:
+            # The text itself, not YAML: a protocol's digest may look like a number.
+            OmegaConf.update(config, key, value, force_add=False)
+        except OmegaConfBaseException as error:
+            known = "benchmark, root, out, protocol, report.reference, report.published, report.later"
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{argument!r} cannot be used ({reason}); the settings are {known}.") from None
+    if OmegaConf.is_missing(config, "benchmark"):
+        raise UserError(f"benchmark is missing; give benchmark=KEY with one of {', '.join(BENCHMARKS)}.")
+    options = OmegaConf.to_object(config)
+    assert isinstance(options, ReportOptions)
+    if options.benchmark not in BENCHMARKS:
+        raise UserError(f"benchmark {options.benchmark!r} is unknown; choose one of {', '.join(BENCHMARKS)}.")
+    return options
+
+
+def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Protocol, Table]]:
+    """The table of every protocol with finished runs; raises :class:`UserError` where there is none."""
+    benchmark = BENCHMARKS[options.benchmark]
+    names = [metric.name for metric in benchmark.metrics]
+    found = protocols(runs, names)
+    if not found:
+        raise UserError(
+            f"{options.root} has no finished {benchmark.title} runs{_count_unfinished(runs)}; make some with "
+            f"`python -m experiments.{options.benchmark}.train -m method=nash_mtl,ls seed=0,1,2` or give root=FOLDER."
+        )
+    if options.protocol is not None:
+        available = ", ".join(protocol.name for protocol in found)
+        found = [protocol for protocol in found if options.protocol in (protocol.name, protocol.digest)]
+        if not found:
+            raise UserError(f"protocol {options.protocol!r} has no finished runs; those that have are {available}.")
+    choice = options.report
+    published = load_published(options.benchmark) if choice.published or choice.reference != "ours" else None
+    tables = []
+    for protocol in found:
+        reference = reference_of(protocol, benchmark.metrics, choice.reference, published)
+        tables.append(
+            (
+                protocol,
+                result_table(
+                    title=benchmark.title,
+                    metrics=benchmark.metrics,
+                    delta_m_digits=benchmark.delta_m_digits,
+                    protocol=protocol,
+                    reference=reference,
+                    published=published if choice.published else None,
+                    later=choice.later,
+                ),
+            )
+        )
+    return tables
+
+
+def write_tables(folder: Path, tables: Sequence[tuple[Protocol, Table]]) -> None:
+    """Write each protocol's three files and one ``sources.json``; raises :class:`UserError` if they cannot be."""
+    try:
+        for protocol, table in tables:
+            for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
+                with atomic_write(folder / f"{protocol.name}.{suffix}") as file:
+                    file.write(text.encode())
+        write_json(folder / "sources.json", {protocol.name: sources(protocol) for protocol, _ in tables})
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
+
+
+def sources(protocol: Protocol) -> dict[str, Any]:
+    """Which records went into a protocol's table and which did not."""
+    return {
+        "config": protocol.config,
+        "used": [_source(run) for run in protocol.used],
+        "left_out": [{**_source(run), "reason": reason} for run, reason in protocol.left_out],
+    }
+
+
+def _source(run: Run) -> dict[str, Any]:
+    environment = run.record.get("environment") or {}
+    return {
+        "record": str(run.path),
+        "name": run.record["name"],
+        "status": run.record["status"],
+        "commit": environment.get("commit"),
+        "uncommitted_changes": environment.get("uncommitted_changes"),
+        "device": environment.get("device"),
+        "data": run.record["data"],
+    }
+
+
+def _count_unfinished(runs: Sequence[Run]) -> str:
+    return f" ({len(runs)} that are not finished)" if runs else ""
+
+
+@exits_cleanly
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return
+    options = parse_options(arguments)
+    runs = load_runs(Path(options.root), options.benchmark)
+    tables = make_tables(options, runs)
+    folder = Path(options.out) / options.benchmark
+    write_tables(folder, tables)
+    for _, table in tables:
+        print(to_markdown(table))
+    covered = {protocol.digest for protocol, _ in tables}
+    if options.protocol is None:
+        others = Counter(run.record["protocol"] for run in runs if run.record["protocol"] not in covered)
+        for protocol, count in others.items():
+            print(f"Protocol {protocol} has no finished runs yet ({count} not finished).")
+    print(f"Markdown, LaTeX, CSV and the list of records are in {folder}.")
+
+
+if __name__ == "__main__":
+    main()

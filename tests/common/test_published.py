@@ -1,0 +1,142 @@
+"""Every published row's Δm and MR follow from its values, or the data file says by how much they do not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from experiments.common.errors import UserError
+from experiments.common.metrics import delta_m
+from experiments.common.published import FOLDER, Published, PublishedRow, load_published, published_reference
+from experiments.report import BENCHMARKS
+from methods import METHODS
+
+FILES = sorted(path.stem for path in FOLDER.glob("*.json"))
+ROWS = [
+    pytest.param(name, group, row, id=f"{name}-{group}-{row.method}")
+    for name in FILES
+    for group, content in load_published(name).groups.items()
+    for row in content.rows
+]
+DELTA_M_TOLERANCE, MEAN_RANK_TOLERANCE = 0.2, 0.12
+_ROUNDING = 1e-9
+
+
+def recomputed_delta_m(published: Published, group: str, row: PublishedRow) -> float:
+    reference = published.reference(published.groups[group].reference)
+    return delta_m(row.values, reference, published.higher_is_better)
+
+
+def recomputed_mean_rank(published: Published, group: str, row: PublishedRow) -> float:
+    """Within the set of rows that the source ranked, ties as the source counts them."""
+    rank_set = published.rank_sets[row.rank_set or ""]
+    names = [tuple(name.split("/", 1)) for name in rank_set["rows"]]
+    values = {(g, r.method): r.values for g, content in published.groups.items() for r in content.rows}
+    sign = np.where(published.higher_is_better, -1.0, 1.0)
+    table = np.array([values[name] for name in names]) * sign  # [methods, metrics]
+    ranks = rankdata(table, method=rank_set["ties"], axis=0).mean(axis=1)
+    return float(ranks[names.index((group, row.method))])
+
+
+def check(row: PublishedRow, what: str, printed: float, value: float, tolerance: float) -> None:
+    known = (row.known_difference or {}).get(what)
+    if known is None:
+        assert value == pytest.approx(printed, abs=tolerance + _ROUNDING)
+    else:
+        assert value == pytest.approx(known, abs=0.005 + _ROUNDING), "the listed value is not the one that follows"
+        assert abs(known - printed) > tolerance, "a difference is listed that is none"
+
+
+@pytest.mark.parametrize(("name", "group", "row"), ROWS)
+def test_delta_m_follows_from_the_values(name: str, group: str, row: PublishedRow) -> None:
+    published = load_published(name)
+    assert len(row.values) == len(published.metrics)
+    if row.delta_m is None:
+        assert name == "mt10", "only MT10 prints no Δm"
+        return
+    check(row, "delta_m", row.delta_m, recomputed_delta_m(published, group, row), DELTA_M_TOLERANCE)
+
+
+@pytest.mark.parametrize(("name", "group", "row"), ROWS)
+def test_mean_rank_follows_from_the_values(name: str, group: str, row: PublishedRow) -> None:
+    published = load_published(name)
+    if row.mean_rank is None:
+        assert row.rank_set is None
+        return
+    check(row, "mean_rank", row.mean_rank, recomputed_mean_rank(published, group, row), MEAN_RANK_TOLERANCE)
+
+
+def test_the_rows_that_do_not_reproduce_are_these() -> None:
+    """A change of a data file that adds or removes one is seen here."""
+    found = {
+        f"{name}/{group}/{row.method}": sorted(set(row.known_difference) - {"reason"})
+        for name, group, row in (parameter.values for parameter in ROWS)
+        if row.known_difference
+    }
+    assert found == {
+        "cityscapes/later/GO4Align": ["mean_rank"],
+        "cityscapes/later/NTKMTL": ["mean_rank"],
+        "cityscapes/later/NTKMTL-SR": ["mean_rank"],
+        "cityscapes/later/SDMGrad": ["mean_rank"],
+        "cityscapes/paper/RLW": ["mean_rank"],
+        "cityscapes/paper/SI": ["mean_rank"],
+        "cityscapes/paper/UW": ["mean_rank"],
+        "nyuv2/later/MoCo": ["mean_rank"],
+        "nyuv2/later_two_decimals/GradVac": ["delta_m"],
+        "qm9/later/FAMO": ["mean_rank"],
+        "qm9/later/GO4Align": ["delta_m"],
+        "qm9/paper/DWA": ["delta_m"],
+        "qm9/paper/PCGrad": ["delta_m"],
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_whole(name: str) -> None:
+    published = load_published(name)
+    content = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    assert published.benchmark == name
+    assert {"paper"} <= set(published.references) & set(published.protocols) & set(published.groups)
+    for reference in content["references"].values():
+        assert len(reference["values"]) == len(published.metrics)
+        assert reference["source"] in published.sources
+        assert reference["note"]
+    used_protocols, used_sources = set(), {reference["source"] for reference in content["references"].values()}
+    for group in published.groups.values():
+        assert group.reference in published.references
+        assert len({row.method for row in group.rows}) == len(group.rows)
+        for row in group.rows:
+            used_protocols.add(row.protocol)
+            used_sources.add(row.source)
+            assert row.key is None or row.key in METHODS
+            assert row.known_difference is None or row.known_difference["reason"]
+            assert row.spread is None or len(row.spread) == len(row.values)
+    assert used_protocols == set(published.protocols)
+    assert used_sources == set(published.sources)
+    assert all(protocol["note"] for protocol in published.protocols.values())
+    for source in published.sources:
+        assert published.cite(source)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_the_metrics_are_those_of_the_benchmark(name: str) -> None:
+    published, metrics = load_published(name), BENCHMARKS[name].metrics
+    assert published.metrics == tuple(metric.name for metric in metrics)
+    assert published.higher_is_better == tuple(metric.higher_is_better for metric in metrics)
+
+
+def test_the_reference_is_the_papers_single_task_row() -> None:
+    values = published_reference("qm9")
+    assert (values[0], values[-1]) == (0.067, 0.072)
+    assert published_reference("qm9", ["cv", "mu"]) == [0.072, 0.067]
+    code = load_published("qm9").reference("code")
+    np.testing.assert_allclose(code, values, rtol=0.003)  # the same values with more digits
+
+
+def test_a_benchmark_without_a_file_is_named() -> None:
+    with pytest.raises(
+        UserError, match=r"no published results for 'mnist'; there are for cityscapes, mt10, nyuv2, qm9"
+    ):
+        load_published("mnist")
