@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 from torch import Tensor, from_numpy
 
 from methods.min_norm import min_norm_weights
@@ -132,28 +133,43 @@ def _newton(cosines: Matrix) -> tuple[Vector, int]:
     n = len(cosines)
     total = cosines.sum()
     alpha = np.full(n, np.sqrt(n / total) if total > 1e-8 * n else 1.0)
-    identity = np.eye(n)
     best, best_residual = alpha, np.inf
     near = False  # in the region of quadratic convergence
     for iteration in range(_MAX_ITERATIONS):
         scaled = alpha[:, None] * cosines * alpha  # ACA, [K, K]
-        products = scaled.sum(axis=1)  # α∘(Cα), all ones at the solution
-        worst = np.abs(products - 1.0).max()
+        missing = 1.0 - scaled.sum(axis=1)  # 1 − α∘(Cα), zero at the solution
+        worst = np.abs(missing).max()
         if near and worst >= best_residual:
             return best, iteration  # rounding, not Newton, decides from here on
         if worst < best_residual:
             best, best_residual = alpha, worst
         if worst <= _TARGET_RESIDUAL or alpha.max() > _LARGEST_WEIGHT:
             return best, iteration
-        try:
-            change = np.linalg.solve(scaled + identity, 1.0 - products)
-        except np.linalg.LinAlgError:  # singular only where rounding has used up the digits of ACA
+        change = _newton_step(scaled, missing)
+        if change is None:
             return best, iteration
-        decrement = np.sqrt(max(float((1.0 - products) @ change), 0.0))
+        decrement = np.sqrt(max(missing @ change, 0.0))
         near = decrement < 0.2
-        step = 1.0 if near else _line_search(scaled, products, change, decrement)
-        alpha = alpha * (1.0 + step * change)
+        if not near:
+            change = _line_search(scaled, 1.0 - missing, change, decrement) * change
+        alpha = alpha + alpha * change
     return best, _MAX_ITERATIONS
+
+
+def _newton_step(scaled: Matrix, missing: Vector) -> Vector | None:
+    """Solve (ACA + I) p = ``missing``; ``None`` where rounding has used up the digits of ACA.
+
+    LAPACK is called directly: at these sizes a general wrapper costs more than the factorisation.
+    """
+    system = scaled.copy()
+    system.ravel()[:: len(system) + 1] += 1.0
+    _, solution, info = dposv(system, missing)
+    if info == 0:
+        return solution
+    try:
+        return np.linalg.solve(system, missing)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _line_search(scaled: Matrix, products: Vector, change: Vector, decrement: float) -> float:

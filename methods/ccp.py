@@ -55,7 +55,7 @@ def _solve(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
             break
         change = np.abs(variable.value - alpha).max() / np.abs(alpha).max()
         alpha, found = variable.value, True
-        if change <= _UNCHANGED or residual(normalised, alpha) <= _UNCHANGED:
+        if change <= _UNCHANGED:
             break
     if not found:
         return no_solution(gramian, steps)
