@@ -6,8 +6,9 @@ Settings, each as key=value:
   root=runs                   where the run records are
   out=report                  where the tables go: <out>/<benchmark>/<protocol>.md, .tex, .csv and sources.json
   protocol=<digest>           only this protocol
-  report.reference=published  single-task values that Δm is measured against: published, ours, or another
-                              reference row of experiments/published/<benchmark>.json
+  report.reference=auto       single-task values that Δm is measured against: published, ours, another reference
+                              row of experiments/published/<benchmark>.json, or auto: ours where our single-task
+                              runs are complete and the protocol is not the published one, else published
   report.published=true       show the published rows below ours
   report.later=false          and those of later methods
 
@@ -52,7 +53,7 @@ BENCHMARKS = {
 
 @dataclass
 class TableOptions:
-    reference: str = "published"
+    reference: str = "auto"
     published: bool = True
     later: bool = False
 

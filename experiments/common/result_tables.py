@@ -11,7 +11,14 @@ from experiments.common.benchmark import Metric
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.published import PAPER, Published, PublishedGroup
-from experiments.common.result_notes import heading, origins, own_notes, own_remarks, published_notes
+from experiments.common.result_notes import (
+    heading,
+    origins,
+    own_notes,
+    own_remarks,
+    protocol_differences,
+    published_notes,
+)
 from experiments.common.tables import Cell, Column, Row, Section, Table
 
 MEAN_RANK, DELTA_M = "MR", "delta_m"
@@ -28,7 +35,12 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
     """The values that Δm is measured against: ``published`` (the paper's), ``ours``, or a named published row.
 
     ``ours`` is the mean of the protocol's complete single-task rows. Raises :class:`UserError` if there is none.
+    ``auto`` is ours where such rows exist and the protocol is not the published one, since errors of shorter
+    training against the paper's single-task values say nothing; else published.
     """
+    if name == "auto":
+        comparable = published is None or not protocol_differences(protocol, published.protocols[PAPER])
+        name = "ours" if protocol.stl is not None and not comparable else "published"
     if name == "ours":
         row = protocol.stl
         if row is None:
@@ -44,7 +56,7 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
     assert published is not None
     key = PAPER if name == "published" else name
     if key not in published.references:
-        known = ", ".join(["published", "ours", *published.references])
+        known = ", ".join(["auto", "published", "ours", *published.references])
         raise UserError(f"report.reference {name!r} is unknown; choose one of {known}.")
     by_name = dict(zip(published.metrics, published.reference(key), strict=True))
     entry = published.references[key]

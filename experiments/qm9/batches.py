@@ -55,7 +55,7 @@ class Batch:
 class DenseMolecules:
     """The whole set as padded arrays, on the device it trains on (about 200 MiB for all of QM9)."""
 
-    size: Tensor  # [M], int64
+    size: Tensor  # [M], int64, on the CPU: batches are planned there without waiting for a GPU
     features: Tensor  # [M, n_max, 11], uint8
     position: Tensor  # [M, n_max, 3], float32, Angstrom
     bond: Tensor  # [M, n_max, n_max], uint8: 0 no bond, else type + 1
@@ -77,37 +77,36 @@ class DenseMolecules:
         first, second, kind = molecules.bond.long().unbind(1)
         bond = torch.zeros(len(molecules), longest, longest, dtype=torch.uint8)
         bond[molecule, first, second] = bond[molecule, second, first] = (kind + 1).to(torch.uint8)
-        return cls(*(tensor.to(device) for tensor in (size, features, position, bond, targets)))
+        return cls(size, *(tensor.to(device) for tensor in (features, position, bond, targets)))
 
     def batch(self, indices: Tensor, groups: int | None = None) -> Batch:
-        """The molecules ``indices`` ``[B]`` as a batch, sorted by size.
+        """The molecules ``indices`` ``[B]`` (on the CPU) as a batch, sorted by size.
 
         ``groups``: that many groups of equal count, each padded to its largest molecule (few kernels, for a
         GPU); ``None``: one group a size, no padding at all (least work, for a CPU).
         """
-        order = self.size[indices].argsort(stable=True)
-        indices = indices[order]
+        indices = indices[self.size[indices].argsort(stable=True)]
         size = self.size[indices]
         if groups is None:
             counts = torch.unique_consecutive(size, return_counts=True)[1].tolist()
         else:
             counts = [len(part) for part in torch.arange(len(size)).tensor_split(min(groups, len(size)))]
         atoms = [int(part[-1]) for part in size.split(counts)]
-        parts = list(zip(indices.split(counts), atoms, strict=True))
-        longest = atoms[-1]
-        absent = torch.arange(longest, device=size.device) >= size[:, None]  # [B, n_max]
+        device = self.targets.device
+        indices, size = indices.to(device, non_blocking=True), size.to(device, non_blocking=True)
+        parts = list(zip(indices.split(counts), size.split(counts), atoms, strict=True))
+        absent = torch.arange(atoms[-1], device=device) >= size[:, None]  # [B, n_max]
         return Batch(
-            features=torch.cat([self.features[part, :n].flatten(0, 1) for part, n in parts]).float(),
-            groups=[self._group(part, n) for part, n in parts],
+            features=torch.cat([self.features[part, :n].flatten(0, 1) for part, _, n in parts]).float(),
+            groups=[self._group(part, part_size, n) for part, part_size, n in parts],
             targets=self.targets[indices],
             padding=torch.zeros_like(absent, dtype=torch.float32).masked_fill_(absent, -torch.inf),
         )
 
-    def _group(self, indices: Tensor, atoms: int) -> Group:
+    def _group(self, indices: Tensor, size: Tensor, atoms: int) -> Group:
         position = self.position[indices, :atoms]
         distance = torch.cdist(position, position, compute_mode="donot_use_mm_for_euclid_dist")  # [b, n, n]
         bond = F.one_hot(self.bond[indices, :atoms, :atoms].long(), BOND_TYPES + 1)[..., 1:]
-        size = self.size[indices]
         present = torch.arange(atoms, device=size.device) < size[:, None]  # [b, n]
         pair = present[:, :, None] & present[:, None, :]
         pair = pair & ~torch.eye(atoms, dtype=torch.bool, device=size.device)
@@ -122,7 +121,7 @@ def training_order(indices: Tensor, batch_size: int, seed: int, epoch: int) -> l
     The last, smaller batch is kept, as in the paper's code.
     """
     generator = torch.Generator().manual_seed(_mix(seed, epoch))
-    order = indices[torch.randperm(len(indices), generator=generator).to(indices.device)]
+    order = indices[torch.randperm(len(indices), generator=generator)]
     return list(order.split(batch_size))
 
 

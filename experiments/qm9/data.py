@@ -13,7 +13,7 @@ from experiments.common.errors import UserError
 from experiments.qm9.batches import DenseMolecules
 from experiments.qm9.build import open_molecules
 from experiments.qm9.config import DataConfig
-from experiments.qm9.metrics import COLUMNS
+from experiments.qm9.metrics import COLUMNS, TARGETS
 from experiments.qm9.molecules import Molecules
 
 
@@ -23,7 +23,7 @@ class QM9Data:
 
     molecules: Molecules
     dense: DenseMolecules
-    splits: dict[str, Tensor]  # "train", "validation", "test": indices, int64, on the device
+    splits: dict[str, Tensor]  # "train", "validation", "test": indices, int64, on the CPU
     mean: Tensor  # [11], float64, in PyTorch Geometric's units
     std: Tensor  # [11], float64
     provenance: dict[str, Any]
@@ -41,6 +41,11 @@ def load_data(config: DataConfig, seed: int, device: torch.device) -> QM9Data:
     if len(known) < 2:
         raise UserError(f"data.train is {len(known)}; the targets' statistics need at least 2 molecules.")
     mean, std = known.mean(0), known.std(0)
+    if constant := [target.metric.name for target, value in zip(TARGETS, std.tolist(), strict=True) if value == 0]:
+        raise UserError(
+            f"all {len(known)} molecules have the same {', '.join(constant)}, which cannot be standardised; "
+            "make data.train larger."
+        )
     dense = DenseMolecules.from_molecules(molecules, ((targets - mean) / std).float(), device)
     provenance = {
         **molecules.provenance,
@@ -50,7 +55,7 @@ def load_data(config: DataConfig, seed: int, device: torch.device) -> QM9Data:
         "split_seed": seed,
         "statistics": config.statistics,
     }
-    return QM9Data(molecules, dense, {k: v.to(device) for k, v in splits.items()}, mean, std, provenance)
+    return QM9Data(molecules, dense, splits, mean, std, provenance)
 
 
 def split_indices(total: int, config: DataConfig, seed: int) -> dict[str, Tensor]:

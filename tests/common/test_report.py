@@ -99,6 +99,15 @@ def test_our_own_reference_is_the_mean_of_our_single_task_rows(root: Path) -> No
     assert float(found["nash", "LS"]["delta_m"]) == 177.6  # published rows keep theirs
 
 
+def test_the_reference_is_ours_by_default_where_the_protocol_is_not_the_published_one(root: Path) -> None:
+    write(root, record(all_metrics(3.0)))
+    alone = float(rows(report(root))["ours", "LS"]["delta_m"])
+    assert alone == pytest.approx(delta_m([3.0] * len(NAMES), REFERENCE, [False] * len(NAMES)))
+    write_single_tasks(root, 0, all_metrics(2.0))
+    assert float(rows(report(root))["ours", "LS"]["delta_m"]) == pytest.approx(50.0)
+    assert float(rows(report(root, "report.reference=published"))["ours", "LS"]["delta_m"]) == pytest.approx(alone)
+
+
 def test_another_published_reference_can_be_named(root: Path) -> None:
     write(root, record(all_metrics(3.0)))
     paper = float(rows(report(root))["ours", "LS"]["delta_m"])

@@ -127,7 +127,7 @@ def test_wrong_protocol_and_reference(root: Path, capsys: pytest.CaptureFixture[
     entry = record(all_metrics(1.0))
     write(root, entry)
     assert f"those that have are {entry['protocol']}" in error_of(root, capsys, "protocol=abc")
-    assert "choose one of published, ours, paper, code" in error_of(root, capsys, "report.reference=theirs")
+    assert "choose one of auto, published, ours, paper, code" in error_of(root, capsys, "report.reference=theirs")
     write_single_tasks(root, 0, {"mu": 1.0})
     message = error_of(root, capsys, "report.reference=ours")
     assert "STL seed 0 lacks alpha, HOMO" in message
@@ -189,7 +189,7 @@ def test_the_command_prints_the_table_and_fails_with_one_line(root: Path) -> Non
 
 def test_help_says_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
-    assert "report.reference=published" in capsys.readouterr().out
+    assert "report.reference=auto" in capsys.readouterr().out
 
 
 def test_tables_can_be_made_without_writing(root: Path) -> None:
