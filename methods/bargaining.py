@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from torch import Tensor, from_numpy
 
 from methods.min_norm import min_norm_weights
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
+Matrix = NDArray[np.floating[Any]]
 
 #: Residual max|α∘(Mα) − 1| up to which a Gramian counts as solved.
 RESIDUAL_TOLERANCE = 1e-6

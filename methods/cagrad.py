@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def inner_solution(gramian: Matrix, c: float) -> tuple[float, Vector]:
     mean_squared = mean_products.mean()  # ‖g₀‖²
     if c == 0.0 or mean_squared <= np.finfo(np.float64).eps * scale:
         return 0.0, np.full(n, 1.0 / n)
-    radius = c * np.sqrt(mean_squared)
+    radius = c * math.sqrt(mean_squared)
 
     def weights_at(multiplier: float) -> Vector:
         shift = 1.0 / multiplier
@@ -66,19 +67,20 @@ def inner_solution(gramian: Matrix, c: float) -> tuple[float, Vector]:
         return min_norm_weights(gramian + cross[:, None] + cross[None, :] + shift**2 * mean_squared)
 
     def excess(log_multiplier: float) -> float:
-        multiplier = float(np.exp(log_multiplier))
+        multiplier = math.exp(log_multiplier)
         w = weights_at(multiplier)
         return multiplier * np.sqrt(max(w @ gramian @ w, 0.0)) / radius - 1.0
 
     # ‖g_w‖ is at most the longest gradient, so that the multiplier is at least the radius over that length.
     lengths = np.sqrt(np.diag(gramian))
-    low = np.log(radius / lengths.max()) - 1e-9
+    low = math.log(radius / float(lengths.max())) - 1e-9
     high = low + 1.0
-    limit = np.log(radius / (_SMALLEST_LENGTH * lengths[lengths > 0].min()))
+    limit = math.log(radius / (_SMALLEST_LENGTH * float(lengths[lengths > 0].min())))
     while excess(high) < 0.0 and high < limit:
         high += 1.0
     if high >= limit:
-        multiplier = float(np.exp(limit))
+        multiplier = math.exp(limit)
     else:
-        multiplier = float(np.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-13)))
+        root: float = brentq(excess, low, high, xtol=1e-13, rtol=1e-13)
+        multiplier = math.exp(root)
     return multiplier, weights_at(multiplier)

@@ -99,9 +99,10 @@ def _loop(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: boo
         for p, gradient in enumerate(gradients):
             if gradient is None:
                 continue
-            if stacked[p] is None:
-                stacked[p] = gradient.new_zeros((n_tasks, *gradient.shape))
-            stacked[p][k] = gradient
+            rows = stacked[p]
+            if rows is None:
+                rows = stacked[p] = gradient.new_zeros((n_tasks, *gradient.shape))
+            rows[k] = gradient
     return TaskGradients(stacked, n_tasks)
 
 

@@ -6,12 +6,14 @@ Pareto stationarity: the task gradients have a vanishing convex combination exac
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
+Matrix = NDArray[np.floating[Any]]
 
 
 def min_norm_weights(gramian: Matrix) -> Vector:

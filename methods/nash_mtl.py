@@ -98,6 +98,7 @@ class NashMTL(GramianWeighting):
     ) -> Step:
         if self.step % self.update_weights_every == 0:
             step = super()._backward(losses, shared, heads, representation)
+            assert step.weights is not None
             self.alpha = step.weights.cpu().clone()
         else:
             step = self._backward_with_old_weights(losses, shared, heads)

@@ -13,6 +13,7 @@ from experiments.common.errors import UserError
 from experiments.common.files import atomic_write
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+_NEW = ".checkpoint.new"  # whole, but not yet in its place
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -22,11 +23,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """
     current = folder / CURRENT
     try:
-        with atomic_write(folder / ".checkpoint.new") as file:
+        with atomic_write(folder / _NEW) as file:
             torch.save(state, file)
         if current.exists():
             os.replace(current, folder / PREVIOUS)
-        os.replace(folder / ".checkpoint.new", current)
+        os.replace(folder / _NEW, current)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise UserError(f"cannot write {current}: {error}; free space or choose another run.root.") from error
 
@@ -36,19 +37,18 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
 
     Nothing but tensors and plain values is unpickled (``weights_only=True``).
     """
-    for name in (CURRENT, PREVIOUS):
-        path = folder / name
-        if not path.exists():
-            continue
+    present = [path for name in (CURRENT, PREVIOUS) if (path := folder / name).exists()]
+    for path in present:
         try:
             return torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # a truncated zip file surfaces as one of many exception types
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            print(f"warning: {path} is damaged ({reason}); falling back to the one before.", file=sys.stderr)
+            remedy = "starting anew" if path == present[-1] else "falling back to the one before"
+            print(f"warning: {path} is damaged ({reason}); {remedy}.", file=sys.stderr, flush=True)
     return None
 
 
 def remove_checkpoints(folder: Path) -> None:
     """Delete the checkpoints of a finished run."""
-    for name in (CURRENT, PREVIOUS):
+    for name in (CURRENT, PREVIOUS, _NEW):
         (folder / name).unlink(missing_ok=True)

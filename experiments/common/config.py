@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.common.errors import UserError
-from methods import Method, get_method
+from experiments.common.hydra_errors import one_line, unknown_setting
+from methods import METHODS, Method, get_method
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -89,9 +91,20 @@ def require(condition: bool, setting: str, value: Any, expected: str) -> None:
         raise UserError(f"{setting} is {value!r}; expected {expected}.")
 
 
+def check_keys(config: DictConfig, schema: Any, prefix: str = "") -> None:
+    """Raise :class:`UserError` for a key outside the schema, which ``+key=value`` would slip in unread."""
+    known = [entry.name for entry in fields(schema)]
+    for key in config:
+        if key not in known:
+            raise UserError(unknown_setting(f"{prefix}{key}", known))
+        value = getattr(schema, str(key))
+        if is_dataclass(value):
+            check_keys(config[key], value, f"{prefix}{key}.")
+
+
 def check_base(config: BaseConfig) -> None:
     """Raise :class:`UserError` for values that no benchmark can run with."""
-    require(config.seed >= 0, "seed", config.seed, "0 or a positive number")
+    require(0 <= config.seed < 1 << 63, "seed", config.seed, "0 or a positive number below 2^63")
     require(config.trainer.epochs >= 1, "trainer.epochs", config.trainer.epochs, "at least 1")
     require(config.trainer.batch_size >= 1, "trainer.batch_size", config.trainer.batch_size, "at least 1")
     for name in ("lr", "method_lr"):
@@ -108,6 +121,8 @@ def check_base(config: BaseConfig) -> None:
         config.logger.mode,
         "online, offline or null",
     )
+    timeout = config.logger.timeout_seconds
+    require(0 < timeout < float("inf"), "logger.timeout_seconds", timeout, "a positive number")
     require(config.run.checkpoint_every >= 0, "run.checkpoint_every", config.run.checkpoint_every, "0 (off) or more")
     require(config.run.threads is None or config.run.threads >= 1, "run.threads", config.run.threads, "at least 1")
 
@@ -116,12 +131,26 @@ def make_method(config: BaseConfig, n_tasks: int, device: torch.device) -> Metho
     """The configured method; raises :class:`UserError` for an unknown method or option, or a bad value."""
     options = dict(config.method)
     name = options.pop("name", None)
+    require(name in METHODS, "method", name, "one of " + ", ".join(METHODS))
     if "seed" in options and options["seed"] is None:
         options["seed"] = config.seed
+    for option, value in options.items():
+        _check_type(METHODS[name], option, value)
     try:
-        return get_method(str(name), n_tasks, **options).to(device)
+        return get_method(name, n_tasks, **options).to(device)
     except (ValueError, TypeError) as error:
         raise UserError(f"method {name}: {error}") from error
+
+
+def _check_type(method: type[Method], option: str, value: Any) -> None:
+    """Raise :class:`UserError` for a plain option whose value is not of the type that its constructor states."""
+    types = {"int": (int, "an integer"), "float": ((int, float), "a number"), "bool": (bool, "true or false")}
+    for cls in method.__mro__:
+        stated = getattr(vars(cls).get("__init__"), "__annotations__", {}).get(option)
+        if stated in types:
+            kind, expected = types[stated]
+            right = isinstance(value, kind) and (stated == "bool" or not isinstance(value, bool))
+            require(right, f"method.{option}", value, expected)
 
 
 def choose_device(name: str) -> torch.device:
@@ -130,9 +159,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError(f"it is of type {device.type}")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"run.device {name!r} cannot be used ({reason}); use auto, cpu or cuda.") from error
     return device
 
@@ -147,37 +178,40 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(run)
         def main() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a report of its own
-            failed = []
+            failed, jobs = [], []
+
+            def fail(message: str) -> None:
+                failed.append(message)
+                print(f"error: {message}", file=sys.stderr, flush=True)
 
             @functools.wraps(run)
             def job(config: DictConfig) -> None:
+                jobs.append(config)
                 try:  # within the job, so that a multirun goes on with the next one
                     run(config)
                 except UserError as error:
-                    failed.append(error)
-                    print(f"error: {error}", file=sys.stderr, flush=True)
+                    fail(str(error))
+                except OmegaConfBaseException as error:  # a value that cannot be resolved when it is read
+                    fail(one_line(error))
 
             directory, _, name = config_name.rpartition("/")
             try:
                 hydra.main(version_base="1.3", config_path=str(CONFIGS / directory), config_name=name)(job)()
             except (HydraException, OmegaConfBaseException) as error:
-                failed.append(error)
-                print(f"error: {_one_line(error)}", file=sys.stderr, flush=True)
+                fail(one_line(error))
+            except ValueError as error:
+                if jobs:
+                    raise  # a defect of ours; before the first job it is Hydra's way to refuse an override
+                fail(one_line(error))
+            except KeyboardInterrupt:
+                fail("interrupted before there was anything to save; run again to start anew.")
+                raise SystemExit(128 + signal.SIGINT) from None
             if failed:
                 raise SystemExit(1)
 
         return main
 
     return decorate
-
-
-def _one_line(error: BaseException) -> str:
-    """Hydra's and OmegaConf's messages without the lines that only their developers need."""
-    cause = error.__cause__
-    lines = [*str(error).splitlines(), *(str(cause).splitlines() if cause is not None else [])]
-    noise = ("full_key", "object_type", "reference_type", "Config search path", "provider=", "To append to", "In '")
-    kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith(noise)]
-    return " ".join(" ".join(dict.fromkeys(kept)).replace("\t", " ").split())
 
 
 OmegaConf.register_new_resolver("configs", lambda: str(CONFIGS), replace=True)

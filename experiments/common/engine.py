@@ -6,6 +6,7 @@ killed at any moment resumes from its last checkpoint and ends with the numbers 
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -63,6 +64,10 @@ class Progress:
     best_score: float = float("inf")
     best_epoch: int | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
+
+
+class NonFiniteMetric(RuntimeError):
+    """A metric is NaN or infinite though no loss was: the last step of the epoch went astray."""
 
 
 class EpochSums:
@@ -150,16 +155,18 @@ class Run:
                     loss = sum(entry["train_losses"].values()) / len(entry["train_losses"])
                     score = self.problem.describe_score(entry["score"])
                     display.show(f"epoch {epoch + 1}/{self.epochs}, loss {loss:.4g}, {score}")
-            except (NonFiniteLoss, NonFiniteGradient, ValueError) as error:
+            except (NonFiniteLoss, NonFiniteGradient, NonFiniteMetric) as error:
                 self._end("failed", error=str(error))
                 raise UserError(
-                    f"run {self.record['name']} failed in epoch {self.progress.epoch}, step {self.progress.step}: "
-                    f"{error} A lower optimizer.lr may help."
+                    f"run {self.record['name']} failed in epoch {self.progress.epoch + 1}/{self.epochs}, "
+                    f"step {min(self.progress.step + 1, steps)}/{steps}: {error} A lower optimizer.lr may help."
                 ) from error
             finally:
                 display.close()
         self._end("finished", results=self._results())
         remove_checkpoints(self.folder)
+        if interrupted:  # too late to interrupt this run, but not what would follow
+            raise SystemExit(128 + interrupted[0])
         return self.record
 
     def _train_epoch(self, epoch: int, display: ProgressDisplay, interrupted: list[int]) -> None:
@@ -170,15 +177,18 @@ class Run:
         started = time.perf_counter()
         for handle in batches[progress.step :]:
             losses, representation = self.problem.losses(handle)
-            step = self.method.backward(
-                losses,
-                shared_parameters=shared,
-                task_specific_parameters=heads,
-                representation=representation,
-            )
+            detached = (losses if isinstance(losses, Tensor) else torch.stack(list(losses))).detach().double()
+            try:
+                step = self.method.backward(
+                    losses,
+                    shared_parameters=shared,
+                    task_specific_parameters=heads,
+                    representation=representation,
+                )
+            except NonFiniteLoss as error:
+                raise NonFiniteLoss(f"{self._not_finite('loss', detached.tolist())}.") from error
             self.optimizer.step()
 
-            detached = (losses if isinstance(losses, Tensor) else torch.stack(list(losses))).detach().double()
             self.sums.add(detached, step)
             progress.step += 1
             display.step()
@@ -195,6 +205,10 @@ class Run:
         self.problem.model.eval()
         with torch.no_grad():
             metrics = {split: self.problem.evaluate(split) for split in _SPLITS}
+        for split, values in metrics.items():
+            if bad := {name: value for name, value in values.items() if not math.isfinite(value)}:
+                listed = ", ".join(f"{name} {value}" for name, value in bad.items())
+                raise NonFiniteMetric(f"the {split} metrics are not finite ({listed}).")
         score = self.problem.score(metrics["validation"])
         entry = {
             "epoch": epoch,
@@ -214,10 +228,14 @@ class Run:
         progress.entries.append(entry)
         progress.epoch, progress.step = epoch + 1, 0
         self.sums = EpochSums(len(self.problem.tasks), self.device)
+        self.tracker.log(flat_metrics(entry), epoch)  # before it is saved: rather twice than never, if killed between
         self._save()
         self._write("running")
-        self.tracker.log(flat_metrics(entry), epoch)
         return entry
+
+    def _not_finite(self, what: str, values: Sequence[float]) -> str:
+        pairs = zip(self.problem.tasks, values, strict=True)
+        return f"the {what} is not finite: " + ", ".join(f"{t} {v}" for t, v in pairs if not math.isfinite(v))
 
     def _results(self) -> dict[str, Any]:
         """Test metrics of the epoch that was best on validation."""
@@ -229,6 +247,15 @@ class Run:
         state = load_checkpoint(self.folder, self.device)
         if state is None:
             return
+        try:
+            self._restore(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"the checkpoint in {self.folder} is of another version ({reason}); delete the folder to start anew."
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.problem.model.load_state_dict(state["model"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])

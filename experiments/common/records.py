@@ -113,6 +113,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; make it readable or delete its folder.") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a run record ({error}); delete its folder and run again.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT or "benchmark" not in record:
@@ -145,6 +147,8 @@ def claim(folder: Path) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
+        for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
         yield True
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from experiments.common.errors import UserError
 
 
 class NoTracker:
@@ -26,11 +29,17 @@ class WandbTracker:
     """Weights & Biases; offline without an account, and never the reason for a run to stop.
 
     A run that resumes goes on under its old identity. If the service cannot be reached within the time-out
-    the run is logged offline, and one line says so.
+    the run is logged offline, and one line says so. If logging fails later, one line says so and the run goes
+    on without it.
     """
 
     def __init__(self, settings: dict[str, Any], folder: Path, record: dict[str, Any]) -> None:
-        import wandb  # heavy, and only for those who want it
+        try:
+            import wandb  # heavy, and only for those who want it
+        except ImportError as error:
+            raise UserError(
+                f"logger=wandb needs the package wandb ({error}); pip install wandb, or use logger=none."
+            ) from error
 
         options: dict[str, Any] = {
             "project": settings["project"],
@@ -44,20 +53,35 @@ class WandbTracker:
             "reinit": "finish_previous",
         }
         mode = settings["mode"] or ("online" if wandb.api.api_key else "offline")
-        quiet = wandb.Settings(init_timeout=settings["timeout_seconds"], silent=True)
+        timeout = settings["timeout_seconds"]
+        quiet = wandb.Settings(init_timeout=timeout, finish_timeout=timeout, silent=True)
+        self.folder, self.works = folder, True
         try:
             self.run = wandb.init(mode=mode, settings=quiet, **options)
-        except (wandb.errors.Error, OSError, TimeoutError) as error:
-            reason = str(error).splitlines()[0]
-            print(f"warning: W&B cannot be reached ({reason}); logging offline in {folder}.", file=sys.stderr)
+        except Exception as error:  # the service, the network and the key each fail in kinds of their own
+            self._warn("cannot be reached", error, f"logging offline in {folder}")
+            wandb.teardown()  # the service process still holds the run's identity
             self.run = wandb.init(mode="offline", settings=quiet, **options)
 
     def log(self, values: dict[str, float], epoch: int) -> None:
-        self.run.log({"epoch": epoch, **values}, step=epoch)
+        self._attempt(lambda: self.run.log({"epoch": epoch, **values}, step=epoch))
 
     def finish(self, results: dict[str, Any]) -> None:
-        self.run.summary.update({f"result/{key}": value for key, value in results.items()})
-        self.run.finish()
+        self._attempt(lambda: self.run.summary.update({f"result/{key}": value for key, value in results.items()}))
+        self._attempt(self.run.finish)
+
+    def _attempt(self, action: Callable[[], Any]) -> None:
+        if not self.works:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever it is, a run of hours does not end for it
+            self.works = False
+            self._warn("has failed", error, "this run is no longer logged")
+
+    def _warn(self, what: str, error: Exception, consequence: str) -> None:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"warning: W&B {what} ({reason}); {consequence}.", file=sys.stderr, flush=True)
 
 
 Tracker = NoTracker | WandbTracker

@@ -320,13 +320,16 @@ def open_molecules(root: Path, source: str) -> Molecules:
     store, _ = _stored(path)
     if store is not None:
         return store
-    with _alone(root / f".qm9_{source}.lock"):
-        store, fault = _stored(path)  # another process may have built it while this one waited
-        if store is None:
-            if fault is not None:
-                print(f"warning: {path} {fault.fault}; it is built again", file=sys.stderr, flush=True)
-            store = BUILDERS[source](root)
-            save_molecules(store, path)
+    try:
+        with _alone(root / f".qm9_{source}.lock"):
+            store, fault = _stored(path)  # another process may have built it while this one waited
+            if store is None:
+                if fault is not None:
+                    print(f"warning: {path} {fault.fault}; it is built again", file=sys.stderr, flush=True)
+                store = BUILDERS[source](root)
+                save_molecules(store, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; free space or choose another data.root.") from error
     return store
 
 

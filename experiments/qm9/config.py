@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.common.config import BaseConfig, TrainerConfig, check_base, require
+from experiments.common.config import BaseConfig, TrainerConfig, check_base, check_keys, make_method, require
 from experiments.qm9.metrics import TARGETS
 
 
@@ -59,6 +60,7 @@ ConfigStore.instance().store(name="qm9_schema", node=QM9Config)
 
 def checked(config: DictConfig) -> QM9Config:
     """The configuration as an object; raises :class:`UserError` for a value that cannot be run."""
+    check_keys(config, QM9Config())
     result = OmegaConf.to_object(config)
     assert isinstance(result, QM9Config)
     check_base(result)
@@ -74,9 +76,12 @@ def checked(config: DictConfig) -> QM9Config:
     require(result.model.edge_hidden >= 1, "model.edge_hidden", result.model.edge_hidden, "at least 1")
     groups = result.trainer.groups
     expected = "auto, exact, or a number of padding groups"
-    require(groups in ("auto", "exact") or (groups.isdigit() and int(groups) > 0), "trainer.groups", groups, expected)
+    number = groups.isdecimal() and int(groups) > 0
+    require(groups in ("auto", "exact") or number, "trainer.groups", groups, expected)
     require(0 < result.schedule.factor < 1, "schedule.factor", result.schedule.factor, "between 0 and 1")
     require(result.schedule.patience >= 0, "schedule.patience", result.schedule.patience, "0 or more")
+    min_lr = result.schedule.min_lr
+    require(0 <= min_lr < float("inf"), "schedule.min_lr", min_lr, "0 or a positive number")
     main_task = result.method.get("main_task")
     require(
         main_task is None or (isinstance(main_task, int) and 0 <= main_task < len(TARGETS)),
@@ -84,4 +89,6 @@ def checked(config: DictConfig) -> QM9Config:
         main_task,
         f"null or 0 to {len(TARGETS) - 1} (" + ", ".join(target.metric.name for target in TARGETS) + ")",
     )
+    if not (result.method.get("name") == "stl" and main_task is None):  # that is eleven runs, each with its own
+        make_method(result, len(TARGETS), torch.device("cpu"))
     return result

@@ -41,7 +41,8 @@ def load_data(config: DataConfig, seed: int, device: torch.device) -> QM9Data:
     if len(known) < 2:
         raise UserError(f"data.train is {len(known)}; the targets' statistics need at least 2 molecules.")
     mean, std = known.mean(0), known.std(0)
-    if constant := [target.metric.name for target, value in zip(TARGETS, std.tolist(), strict=True) if value == 0]:
+    same = (known == known[0]).all(0).tolist()
+    if constant := [target.metric.name for target, equal in zip(TARGETS, same, strict=True) if equal]:
         raise UserError(
             f"all {len(known)} molecules have the same {', '.join(constant)}, which cannot be standardised; "
             "make data.train larger."

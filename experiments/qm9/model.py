@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import Parameter
 
 from experiments.qm9.batches import Batch
 from experiments.qm9.messages import hidden_edges, pass_messages
@@ -76,19 +75,6 @@ class DenseNetwork(ReferenceNetwork):
             attended = torch.bmm(score.softmax(dim=1)[:, None], state).squeeze(1)
             pooled = torch.cat([hidden, attended], dim=1)
         return pooled
-
-    def shared_parameters(self) -> Iterator[Parameter]:
-        """The trunk: 616,960 parameters at dim 64 and 128 hidden units."""
-        for module in (self.lin0, self.conv, self.gru, self.set2set, self.lin1):
-            yield from module.parameters()
-
-    def task_specific_parameters(self) -> Iterator[Parameter]:
-        """The linear heads: 65 parameters a target at dim 64."""
-        yield from self.heads.parameters()
-
-    def last_shared_parameters(self) -> Iterator[Parameter]:
-        """The layer that makes the representation."""
-        yield from self.lin1.parameters()
 
 
 def parameter_count(parameters: Iterator[nn.Parameter]) -> int:

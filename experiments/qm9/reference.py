@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import Parameter
 from torch_geometric.data import Data
 from torch_geometric.nn import NNConv, Set2Set
 
@@ -38,3 +41,16 @@ class ReferenceNetwork(nn.Module):
             state = state.squeeze(0)
         representation = F.relu(self.lin1(self.set2set(state, data.batch)))
         return torch.cat([head(representation) for head in self.heads], dim=1), representation
+
+    def shared_parameters(self) -> Iterator[Parameter]:
+        """The trunk: 616,960 parameters at dim 64 and 128 hidden units."""
+        for module in (self.lin0, self.conv, self.gru, self.set2set, self.lin1):
+            yield from module.parameters()
+
+    def task_specific_parameters(self) -> Iterator[Parameter]:
+        """The linear heads: 65 parameters a target at dim 64."""
+        yield from self.heads.parameters()
+
+    def last_shared_parameters(self) -> Iterator[Parameter]:
+        """The layer that makes the representation."""
+        yield from self.lin1.parameters()
