@@ -69,7 +69,7 @@ def inner_solution(gramian: Matrix, c: float) -> tuple[float, Vector]:
     def excess(log_multiplier: float) -> float:
         multiplier = math.exp(log_multiplier)
         w = weights_at(multiplier)
-        return multiplier * np.sqrt(max(w @ gramian @ w, 0.0)) / radius - 1.0
+        return multiplier * math.sqrt(max(float(w @ gramian @ w), 0.0)) / radius - 1.0
 
     # ‖g_w‖ is at most the longest gradient, so that the multiplier is at least the radius over that length.
     lengths = np.sqrt(np.diag(gramian))

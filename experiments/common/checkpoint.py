@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
     present = [path for name in (CURRENT, PREVIOUS) if (path := folder / name).exists()]
     for path in present:
         try:
+            with zipfile.ZipFile(path) as archive:  # torch writes checksums but does not look at them
+                if (part := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"wrong checksum of {part}")
             return torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # a truncated zip file surfaces as one of many exception types
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

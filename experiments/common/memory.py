@@ -10,7 +10,7 @@ _LARGEST_HEAP_BLOCK = 32 << 20  # glibc's own limit: blocks above it are always 
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc serve blocks of up to 32 MiB from its heap and keep 1 GiB of it; ``False`` where that is impossible."""
+    """Make glibc serve blocks of up to 32 MiB from its heap and keep 1 GiB; ``False`` where that is impossible."""
     if not sys.platform.startswith("linux"):
         return False
     try:
