@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from experiments.common.checkpoint import remove_checkpoints
 from experiments.common.config import choose_device, command, make_method
-from experiments.common.engine import Run
+from experiments.common.launch import carry_out, train_problem
 from experiments.common.memory import keep_freed_memory
 from experiments.common.metrics import delta_m
-from experiments.common.records import claim, new_record, read_record, run_name
 from experiments.common.reference import reference_values
-from experiments.common.tracking import open_tracker
 from experiments.qm9.batches import evaluation_order, training_order
 from experiments.qm9.config import QM9Config, checked
 from experiments.qm9.data import QM9Data, load_data
@@ -84,26 +82,8 @@ class QM9Problem:
 
 
 def train(config: QM9Config) -> dict[str, Any]:
-    """Carry out one run, or go on with it, or return its record if it is finished.
-
-    A single-task run without a main task is eleven runs; the last one's record is returned.
-    """
-    if config.method["name"] == "stl" and config.method.get("main_task") is None:
-        tasks = range(len(METRICS))
-        return [train(replace(config, method={**config.method, "main_task": task})) for task in tasks][-1]
-
-    settings = asdict(config)
-    folder = Path(config.run.root) / run_name(settings)
-    with claim(folder) as claimed:
-        if not claimed:
-            print(f"{folder.name} is being run by another process, skipped.")
-            return read_record(folder) or {}
-        done = read_record(folder)
-        if done is not None and done["status"] == "finished":
-            print(f"{folder.name} is finished, skipped.")
-            remove_checkpoints(folder)  # where the run was killed between its last two actions
-            return done
-        return _run(config, settings, folder)
+    """Carry out one run (for STL without a main task: eleven) and return its record."""
+    return carry_out(config, len(METRICS), _run)
 
 
 def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -116,28 +96,16 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
     kind = config.report.reference if config.method.get("main_task") is None else "published"
     reference = reference_values("qm9", kind, METRICS, Path(config.run.root), settings)
     data = load_data(config.data, config.seed, device)
-    problem = QM9Problem(config, data, reference, device)
-    groups = [{"params": list(problem.model.parameters())}]
-    if own := method.parameters():
-        groups.append({"params": own, "lr": config.optimizer.method_lr})
-    optimizer = torch.optim.Adam(groups, lr=config.optimizer.lr)
-    schedule = config.schedule
-    record = new_record("qm9", settings, device, data.provenance)
-    return Run(
-        problem=problem,
-        method=method,
-        optimizer=optimizer,
-        scheduler=ReduceLROnPlateau(
-            optimizer, factor=schedule.factor, patience=schedule.patience, min_lr=schedule.min_lr
-        ),
+    return train_problem(
+        QM9Problem(config, data, reference, device),
+        method,
+        partial(ReduceLROnPlateau, **asdict(config.schedule)),
+        config=config,
+        settings=settings,
         folder=folder,
-        record=record,
-        epochs=config.trainer.epochs,
-        checkpoint_every=config.run.checkpoint_every,
+        data=data.provenance,
         device=device,
-        tracker=open_tracker(settings["logger"], folder, record),
-        show_progress=config.run.progress,
-    ).train()
+    )
 
 
 def _padding_groups(setting: str, device: torch.device) -> int | None:

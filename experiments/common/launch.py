@@ -1,0 +1,77 @@
+"""From a checked configuration to a finished run: what the supervised benchmarks' ``train.py`` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from experiments.common.checkpoint import remove_checkpoints
+from experiments.common.config import BaseConfig
+from experiments.common.engine import Problem, Run
+from experiments.common.records import claim, new_record, read_record, run_name
+from experiments.common.tracking import open_tracker
+from methods import Method
+
+C = TypeVar("C", bound=BaseConfig)
+
+
+def carry_out(config: C, n_tasks: int, run: Callable[[C, dict[str, Any], Path], dict[str, Any]]) -> dict[str, Any]:
+    """Carry out one run in its folder, or go on with it, or return its record if it is finished.
+
+    ``run(config, settings, folder)`` does the training. A single-task run without a main task is ``n_tasks`` runs;
+    the last one's record is returned.
+    """
+    if config.method["name"] == "stl" and config.method.get("main_task") is None:
+        single = [replace(config, method={**config.method, "main_task": task}) for task in range(n_tasks)]
+        return [carry_out(one, n_tasks, run) for one in single][-1]
+
+    settings = asdict(config)
+    folder = Path(config.run.root) / run_name(settings)
+    with claim(folder) as claimed:
+        if not claimed:
+            print(f"{folder.name} is being run by another process, skipped.")
+            return read_record(folder) or {}
+        done = read_record(folder)
+        if done is not None and done["status"] == "finished":
+            print(f"{folder.name} is finished, skipped.")
+            remove_checkpoints(folder)  # where the run was killed between its last two actions
+            return done
+        return run(config, settings, folder)
+
+
+def train_problem(
+    problem: Problem,
+    method: Method,
+    make_scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
+    *,
+    config: BaseConfig,
+    settings: dict[str, Any],
+    folder: Path,
+    data: dict[str, Any],
+    device: torch.device,
+) -> dict[str, Any]:
+    """Train a problem by Adam and return its finished record; ``data`` is the provenance for the record."""
+    groups: list[dict[str, Any]] = [{"params": list(problem.model.parameters())}]
+    if own := method.parameters():
+        groups.append({"params": own, "lr": config.optimizer.method_lr})
+    optimizer = torch.optim.Adam(groups, lr=config.optimizer.lr)
+    record = new_record(config.benchmark, settings, device, data)
+    return Run(
+        problem=problem,
+        method=method,
+        optimizer=optimizer,
+        scheduler=make_scheduler(optimizer),
+        folder=folder,
+        record=record,
+        epochs=config.trainer.epochs,
+        checkpoint_every=config.run.checkpoint_every,
+        device=device,
+        tracker=open_tracker(settings["logger"], folder, record),
+        show_progress=config.run.progress,
+    ).train()
