@@ -33,8 +33,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         raise UserError(f"cannot write {current}: {error}; free space or choose another run.root.") from error
 
 
-def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest whole checkpoint in ``folder``, or ``None`` if there is none; a damaged one is reported.
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The newest whole checkpoint in ``folder``, on the CPU, or ``None`` if there is none; a damaged one is reported.
 
     Nothing but tensors and plain values is unpickled (``weights_only=True``).
     """
@@ -44,7 +44,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
             with zipfile.ZipFile(path) as archive:  # torch writes checksums but does not look at them
                 if (part := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"wrong checksum of {part}")
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a truncated zip file surfaces as one of many exception types
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             remedy = "starting anew" if path == present[-1] else "falling back to the one before"

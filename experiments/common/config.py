@@ -94,10 +94,10 @@ def require(condition: bool, setting: str, value: Any, expected: str) -> None:
 def check_keys(config: DictConfig, schema: Any, prefix: str = "") -> None:
     """Raise :class:`UserError` for a key outside the schema, which ``+key=value`` would slip in unread."""
     known = [entry.name for entry in fields(schema)]
-    for key in config:
+    for key in map(str, config):
         if key not in known:
             raise UserError(unknown_setting(f"{prefix}{key}", known))
-        value = getattr(schema, str(key))
+        value = getattr(schema, key)
         if is_dataclass(value):
             check_keys(config[key], value, f"{prefix}{key}.")
 
@@ -144,7 +144,11 @@ def make_method(config: BaseConfig, n_tasks: int, device: torch.device) -> Metho
 
 def _check_type(method: type[Method], option: str, value: Any) -> None:
     """Raise :class:`UserError` for a plain option whose value is not of the type that its constructor states."""
-    types = {"int": (int, "an integer"), "float": ((int, float), "a number"), "bool": (bool, "true or false")}
+    types: dict[str, tuple[Any, str]] = {
+        "int": (int, "an integer"),
+        "float": ((int, float), "a number"),
+        "bool": (bool, "true or false"),
+    }
     for cls in method.__mro__:
         stated = getattr(vars(cls).get("__init__"), "__annotations__", {}).get(option)
         if stated in types:

@@ -98,7 +98,9 @@ class EpochSums:
         return {**vars(self), "statuses": dict(self.statuses)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, statuses=Counter(state["statuses"]))
+        device = self.losses.device
+        moved = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in state.items()}
+        vars(self).update(moved, statuses=Counter(state["statuses"]))
 
     def entry(self, tasks: Sequence[str]) -> dict[str, Any]:
         """Means over the epoch, for the record."""
@@ -244,7 +246,7 @@ class Run:
         return {"epoch": best["epoch"], "delta_m": metrics.pop("delta_m", None), "metrics": metrics}
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.folder, self.device)
+        state = load_checkpoint(self.folder)
         if state is None:
             return
         try:
@@ -262,9 +264,9 @@ class Run:
         self.scheduler.load_state_dict(state["scheduler"])
         self.progress = Progress(**state["progress"])
         self.sums.load_state_dict(state["sums"])
-        torch.set_rng_state(state["random"].cpu())
+        torch.set_rng_state(state["random"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
 
     def _save(self) -> None:
         state = {

@@ -173,13 +173,13 @@ def test_only_the_holder_clears(tmp_path: Path) -> None:
 
 
 def test_the_last_but_one_checkpoint_is_kept(tmp_path: Path) -> None:
-    assert load_checkpoint(tmp_path, CPU) is None
+    assert load_checkpoint(tmp_path) is None
     for n in range(3):
         save_checkpoint(tmp_path, {"n": n, "tensor": torch.full((3,), float(n))})
-    state = load_checkpoint(tmp_path, CPU)
+    state = load_checkpoint(tmp_path)
     assert state is not None and state["n"] == 2 and torch.equal(state["tensor"], torch.full((3,), 2.0))
     (tmp_path / CURRENT).unlink()
-    state = load_checkpoint(tmp_path, CPU)
+    state = load_checkpoint(tmp_path)
     assert state is not None and state["n"] == 1
     remove_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -192,7 +192,7 @@ def test_a_truncated_checkpoint_is_reported_and_passed_over(
     for n in range(2):
         save_checkpoint(tmp_path, {"n": n, "tensor": torch.zeros(1000)})
     (tmp_path / CURRENT).write_bytes((tmp_path / CURRENT).read_bytes()[:keep])
-    state = load_checkpoint(tmp_path, CPU)
+    state = load_checkpoint(tmp_path)
     assert state is not None and state["n"] == 0
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"warning: {tmp_path / CURRENT} is damaged") and line.endswith("the one before.")
@@ -200,7 +200,7 @@ def test_a_truncated_checkpoint_is_reported_and_passed_over(
 
 def test_a_lone_damaged_checkpoint_means_starting_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / PREVIOUS).write_bytes(b"no checkpoint")
-    assert load_checkpoint(tmp_path, CPU) is None
+    assert load_checkpoint(tmp_path) is None
     assert capsys.readouterr().err.strip().endswith("starting anew.")
 
 
@@ -210,7 +210,7 @@ def test_what_cannot_be_saved_leaves_the_checkpoint_before(tmp_path: Path) -> No
     folder.write_text("")
     with pytest.raises(UserError, match=r"cannot write .*; free space or choose another run\.root"):
         save_checkpoint(folder, {"n": 1})
-    assert load_checkpoint(tmp_path, CPU) == {"n": 0}
+    assert load_checkpoint(tmp_path) == {"n": 0}
 
 
 def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,5 +219,5 @@ def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path: Path, capsys: pytest
     content = bytearray((tmp_path / CURRENT).read_bytes())
     content[content.index(bytes(2000)) + 1000] ^= 1  # within the tensor's zeros
     (tmp_path / CURRENT).write_bytes(content)
-    state = load_checkpoint(tmp_path, CPU)
+    state = load_checkpoint(tmp_path)
     assert state is not None and state["n"] == 0 and "damaged" in capsys.readouterr().err

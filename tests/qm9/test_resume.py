@@ -25,18 +25,23 @@ METHODS = {
     "uw": ["method=uw"],
     "pcgrad": ["method=pcgrad"],
 }
-LENGTH = ["trainer.epochs=3", "run.checkpoint_every=1"]  # 3 epochs of 4 steps
+#: 3 epochs of 4 steps, so restless that the validation error rises and the learning rate is lowered.
+LENGTH = ["trainer.epochs=3", "run.checkpoint_every=1"]
+LENGTH += ["optimizer.lr=0.05", "schedule.patience=0", "schedule.factor=0.5"]
 
 
 @pytest.fixture(scope="session")
 def unbroken(qm9_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Each method's numbers without a break, and without a checkpoint within the epochs."""
-    return {
+    found = {
         name: numbers(
             run(small(qm9_root, tmp_path_factory.mktemp(name), *overrides, *LENGTH, "run.checkpoint_every=0"))
         )
         for name, overrides in METHODS.items()
     }
+    rates = {name: [epoch["learning_rate"] for epoch in record["epochs"]] for name, record in found.items()}
+    assert any(len(set(rate)) > 1 for rate in rates.values()), "a schedule that is not restored would show"
+    return found
 
 
 def only_whole_files(root: Path) -> bool:
@@ -243,7 +248,7 @@ def test_the_command_itself_leaves_on_sigterm_and_goes_on(
 ) -> None:
     """The one test that pays for a fresh interpreter: what a batch system starts and stops."""
     root = Path(__file__).resolve().parents[2]
-    endless = [*METHODS["nash_mtl"], "trainer.epochs=100000"]
+    endless = [*METHODS["nash_mtl"], *LENGTH, "trainer.epochs=100000"]
     command = [sys.executable, "-m", "experiments.qm9.train", *small(qm9_root, tmp_path / "runs", *endless)]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
