@@ -34,6 +34,7 @@ from experiments.common.files import atomic_write, write_json
 from experiments.common.published import load_published
 from experiments.common.result_tables import reference_of, result_table
 from experiments.common.tables import Table, to_csv, to_latex, to_markdown
+from experiments.nyuv2.metrics import METRICS as NYUV2_METRICS
 from experiments.qm9.metrics import METRICS as QM9_METRICS
 
 
@@ -47,6 +48,7 @@ class Benchmark(NamedTuple):
 
 #: Benchmarks by the name that their records carry; a further one is one line.
 BENCHMARKS = {
+    "nyuv2": Benchmark(title="NYUv2", metrics=NYUV2_METRICS, delta_m_digits=2),
     "qm9": Benchmark(title="QM9", metrics=QM9_METRICS, delta_m_digits=1),
 }
 

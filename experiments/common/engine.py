@@ -29,13 +29,12 @@ from experiments.common.records import now, write_record
 from experiments.common.tracking import NoTracker, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
 
-_SPLITS = ("validation", "test")
-
 
 class Problem(Protocol):
     """What a benchmark brings to the loop."""
 
     tasks: Sequence[str]  # names of the K losses
+    splits: Sequence[str]  # evaluated after every epoch, "test" among them
     model: torch.nn.Module  # with shared_parameters() and task_specific_parameters()
 
     def batches(self, epoch: int) -> Sequence[Any]:
@@ -45,10 +44,13 @@ class Problem(Protocol):
         """Task losses ``[K]`` and the representation for one batch."""
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """The metrics on ``"validation"`` or ``"test"``; with ``delta_m`` where all tasks are trained."""
+        """The metrics on one of ``splits``; with ``delta_m`` where all tasks are trained."""
 
-    def score(self, validation: dict[str, float]) -> float:
-        """What selection and the plateau schedule minimise."""
+    def score(self, metrics: dict[str, dict[str, float]]) -> float:
+        """What selection and a plateau schedule minimise, from the metrics of all splits."""
+
+    def results(self, entries: Sequence[dict[str, Any]], best_epoch: int) -> dict[str, Any]:
+        """The run's outcome from its epochs: ``epoch``, test ``metrics`` and ``delta_m``."""
 
     def describe_score(self, score: float) -> str:
         """The score in words for the progress display, such as ``validation Δm 62.0 %``."""
@@ -165,7 +167,8 @@ class Run:
                 ) from error
             finally:
                 display.close()
-        self._end("finished", results=self._results())
+        results = self.problem.results(self.progress.entries, self.progress.best_epoch or 0)
+        self._end("finished", results=results)
         remove_checkpoints(self.folder)
         if interrupted:  # too late to interrupt this run, but not what would follow
             raise SystemExit(128 + interrupted[0])
@@ -206,12 +209,12 @@ class Run:
         progress = self.progress
         self.problem.model.eval()
         with torch.no_grad():
-            metrics = {split: self.problem.evaluate(split) for split in _SPLITS}
+            metrics = {split: self.problem.evaluate(split) for split in self.problem.splits}
         for split, values in metrics.items():
             if bad := {name: value for name, value in values.items() if not math.isfinite(value)}:
                 listed = ", ".join(f"{name} {value}" for name, value in bad.items())
                 raise NonFiniteMetric(f"the {split} metrics are not finite ({listed}).")
-        score = self.problem.score(metrics["validation"])
+        score = self.problem.score(metrics)
         entry = {
             "epoch": epoch,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
@@ -238,12 +241,6 @@ class Run:
     def _not_finite(self, what: str, values: Sequence[float]) -> str:
         pairs = zip(self.problem.tasks, values, strict=True)
         return f"the {what} is not finite: " + ", ".join(f"{t} {v}" for t, v in pairs if not math.isfinite(v))
-
-    def _results(self) -> dict[str, Any]:
-        """Test metrics of the epoch that was best on validation."""
-        best = self.progress.entries[self.progress.best_epoch or 0]
-        metrics = dict(best["test"])
-        return {"epoch": best["epoch"], "delta_m": metrics.pop("delta_m", None), "metrics": metrics}
 
     def _resume(self) -> None:
         state = load_checkpoint(self.folder)

@@ -97,7 +97,7 @@ def flat_metrics(entry: dict[str, Any]) -> dict[str, float]:
     flat = {"learning_rate": entry["learning_rate"], "seconds": entry["seconds"]}
     flat |= {f"train/loss/{task}": loss for task, loss in entry["train_losses"].items()}
     for split in ("validation", "test"):
-        flat |= {f"{split}/{name}": value for name, value in entry[split].items()}
+        flat |= {f"{split}/{name}": value for name, value in entry.get(split, {}).items()}
     flat |= {f"weights/{task}": weight for task, weight in (entry["weights"] or {}).items()}
     if entry["smallest_eigenvalue"] is not None:
         flat["gramian/smallest_eigenvalue"] = entry["smallest_eigenvalue"]

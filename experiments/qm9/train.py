@@ -18,6 +18,7 @@ from experiments.common.launch import carry_out, train_problem
 from experiments.common.memory import keep_freed_memory
 from experiments.common.metrics import delta_m
 from experiments.common.reference import reference_values
+from experiments.common.selection import at_epoch
 from experiments.qm9.batches import evaluation_order, training_order
 from experiments.qm9.config import QM9Config, checked
 from experiments.qm9.data import QM9Data, load_data
@@ -32,6 +33,8 @@ _GPU_GROUPS = 4
 
 class QM9Problem:
     """QM9 as the training loop sees it: eleven mean squared errors of standardised targets."""
+
+    splits = ("validation", "test")
 
     def __init__(self, config: QM9Config, data: QM9Data, reference: Sequence[float], device: torch.device) -> None:
         self.tasks = [metric.name for metric in METRICS]
@@ -71,9 +74,12 @@ class QM9Problem:
         predictions, representation = self.model(batch)
         return predictions - batch.targets, representation
 
-    def score(self, validation: dict[str, float]) -> float:
+    def score(self, metrics: dict[str, dict[str, float]]) -> float:
         """Validation Δm, or the error itself where only one target is trained."""
-        return validation["delta_m"] if self.main_task is None else validation[self.tasks[self.main_task]]
+        return metrics["validation"]["delta_m" if self.main_task is None else self.tasks[self.main_task]]
+
+    def results(self, entries: Sequence[dict[str, Any]], best_epoch: int) -> dict[str, Any]:
+        return at_epoch(entries, best_epoch)
 
     def describe_score(self, score: float) -> str:
         if self.main_task is None:

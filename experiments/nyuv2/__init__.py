@@ -1,0 +1,1 @@
+"""NYUv2: semantic segmentation, depth and surface normals of indoor scenes."""

@@ -1,0 +1,123 @@
+"""The NYUv2 trainer on a handful of rendered rooms: every method, single tasks, records, resumption, bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from experiments.common.config import CONFIGS
+from experiments.common.metrics import delta_m
+from experiments.common.published import published_reference
+from experiments.nyuv2.config import checked
+from experiments.nyuv2.metrics import METRICS
+from experiments.nyuv2.train import NYUv2Problem, main, train
+from methods import METHODS
+
+SMALL = [
+    *("preset=quick", "data.source=rooms", "data.height=32", "data.width=64", "data.train=4", "data.test=2"),
+    *("model.width=0.05", "trainer.epochs=2", "trainer.batch_size=2"),
+    *("run.progress=false", "run.checkpoint_every=1"),
+]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.getbasetemp())  # the rooms are rendered once for all tests
+
+
+def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(str(CONFIGS / "nyuv2"), version_base="1.3"):
+        config = compose("train", [*SMALL, f"run.root={tmp_path}", *overrides])
+    return train(checked(config))
+
+
+@pytest.mark.parametrize("method", [key for key in METHODS if key != "stl"])
+def test_every_method_trains_and_its_record_says_synthetic(method: str, tmp_path: Path) -> None:
+    record = run(tmp_path, f"method={method}")
+    assert record["status"] == "finished"
+    assert record["data"]["synthetic"] is True
+    metrics = record["results"]["metrics"]
+    assert list(metrics) == [metric.name for metric in METRICS]
+    directions = [metric.higher_is_better for metric in METRICS]
+    expected = delta_m(list(metrics.values()), published_reference("nyuv2"), directions)
+    assert record["results"]["delta_m"] == pytest.approx(expected)
+    assert metrics == pytest.approx({k: v for k, v in record["epochs"][-1]["test"].items() if k != "delta_m"})
+
+
+def test_single_tasks_are_three_runs_with_the_metrics_of_their_task(tmp_path: Path) -> None:
+    run(tmp_path, "method=stl")
+    records = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("record.json"))]
+    names = [list(record["results"]["metrics"]) for record in records]
+    assert [name for some in names for name in some] == [metric.name for metric in METRICS]
+
+
+def test_the_reported_row_is_the_mean_of_the_last_epochs(tmp_path: Path) -> None:
+    record = run(tmp_path, "method=ls", "trainer.last_epochs=2")
+    tests = [epoch["test"] for epoch in record["epochs"]]
+    for name, value in record["results"]["metrics"].items():
+        assert value == pytest.approx((tests[0][name] + tests[1][name]) / 2)
+
+
+@pytest.mark.parametrize("method", ["nash_mtl", "rlw"])
+def test_a_broken_run_resumes_to_the_same_numbers(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken = run(tmp_path / "unbroken", f"method={method}")
+    original, calls = NYUv2Problem.losses, 0
+
+    def losses(self: NYUv2Problem, handle: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise InterruptedError
+        return original(self, handle)
+
+    monkeypatch.setattr(NYUv2Problem, "losses", losses)
+    with pytest.raises(InterruptedError):
+        run(tmp_path / "broken", f"method={method}")
+    monkeypatch.setattr(NYUv2Problem, "losses", original)
+    torch.manual_seed(123)  # whatever the new process does before it resumes
+    resumed = run(tmp_path / "broken", f"method={method}")
+    for epoch, same in zip(unbroken["epochs"], resumed["epochs"], strict=True):
+        assert {**epoch, "seconds": 0} == {**same, "seconds": 0}
+
+
+@pytest.mark.parametrize("model", ["mtan", "segnet"])
+def test_both_networks(model: str, tmp_path: Path) -> None:
+    assert run(tmp_path, f"model.network={model}", "trainer.epochs=1")["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.height=33", "multiple of 32"),
+        ("model.network=segnett", "segnet or mtan"),
+        ("trainer.metrics=mine", "exact or paper"),
+        ("data.root=nowhere", "nowhere"),
+        ("data.train=-7", "data.train"),
+        ("method=lss", "nash_mtl"),
+        ("trainer.epoch=2", "epoch"),
+    ],
+)
+def test_bad_settings_are_one_line(
+    override: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SMALL, f"run.root={tmp_path}", override]
+    if override.startswith("data.root"):
+        arguments.remove("data.source=rooms")
+    monkeypatch.setattr(
+        sys, "argv", ["train", *(a for a in arguments if a.split("=")[0] not in override)] + [override]
+    )
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert not list(tmp_path.rglob("record.json"))
