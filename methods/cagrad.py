@@ -74,13 +74,10 @@ def inner_solution(gramian: Matrix, c: float) -> tuple[float, Vector]:
     # ‖g_w‖ is at most the longest gradient, so that the multiplier is at least the radius over that length.
     lengths = np.sqrt(np.diag(gramian))
     low = math.log(radius / float(lengths.max())) - 1e-9
-    high = low + 1.0
     limit = math.log(radius / (_SMALLEST_LENGTH * float(lengths[lengths > 0].min())))
-    while excess(high) < 0.0 and high < limit:
-        high += 1.0
-    if high >= limit:
-        multiplier = math.exp(limit)
-    else:
-        root: float = brentq(excess, low, high, xtol=1e-13, rtol=1e-13)
-        multiplier = math.exp(root)
+    high = min(low + 1.0, limit)
+    while (short := excess(high) < 0.0) and high < limit:
+        high = min(high + 1.0, limit)
+    root: float = high if short else brentq(excess, low, high, xtol=1e-13, rtol=1e-13)
+    multiplier = math.exp(root)
     return multiplier, weights_at(multiplier)
