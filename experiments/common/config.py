@@ -219,3 +219,5 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
 
 OmegaConf.register_new_resolver("configs", lambda: str(CONFIGS), replace=True)
+# Hydra's own glob(*) does not see groups that are found through hydra.searchpath.
+OmegaConf.register_new_resolver("all_methods", lambda: ",".join(METHODS), replace=True)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments.common.config import CONFIGS, make_method
+from experiments.nyuv2 import config as _  # noqa: F401 (makes its schema known)
 from methods import METHODS, method_options
 from tests.qm9.runs import configured
 
@@ -48,3 +50,11 @@ def test_the_paper_preset_is_the_papers_protocol() -> None:
     assert (config.data.train, config.data.validation, config.data.test) == (None, 10_000, 10_000)
     assert (config.model.network, config.model.dim, config.model.edge_hidden) == ("dense", 64, 128)
     assert config.data.statistics == "train" and config.report.reference == "published"
+
+
+@pytest.mark.parametrize("benchmark", ["qm9", "nyuv2"])
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_a_sweep_of_a_preset_takes_every_method(benchmark: str, preset: str) -> None:
+    with initialize_config_dir(str(CONFIGS / benchmark), version_base="1.3"):
+        config = compose("train", [f"preset={preset}"], return_hydra_config=True)
+    assert config.hydra.sweeper.params.method.split(",") == list(METHODS)
