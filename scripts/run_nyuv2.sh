@@ -6,9 +6,10 @@
 # Without any data it trains on rendered rooms and says so. Further arguments go to experiments.nyuv2.train.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
+source scripts/sweep.sh
 case " $* " in
   *" preset="*) ;;
   *) set -- "preset=$("$python" -m experiments.nyuv2.preset "$@")" "$@" ;;
 esac
-"$python" -m experiments.nyuv2.train --multirun "$@"
+sweep experiments.nyuv2.train "$@"
 "$python" -m experiments.report benchmark=nyuv2

@@ -5,6 +5,7 @@
 # Further arguments (method=nash_mtl,ls seed=0,1 trainer.epochs=20 ...) are passed to experiments.qm9.train.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
+source scripts/sweep.sh
 case " $* " in *" preset="*) ;; *) set -- preset=quick "$@" ;; esac
-"$python" -m experiments.qm9.train --multirun "$@"
+sweep experiments.qm9.train "$@"
 "$python" -m experiments.report benchmark=qm9
