@@ -18,25 +18,11 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from experiments.common.errors import UserError
+from experiments.common.names import METHOD_NAMES as NAMES
 from experiments.common.records import RECORD, digest, protocol_digest, read_record
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
 
-#: Names as the paper prints them, in the order of its tables (that of ``methods.METHODS``).
-NAMES = {
-    "stl": "STL",
-    "ls": "LS",
-    "si": "SI",
-    "rlw": "RLW",
-    "dwa": "DWA",
-    "uw": "UW",
-    "mgda": "MGDA",
-    "pcgrad": "PCGrad",
-    "graddrop": "GradDrop",
-    "cagrad": "CAGrad",
-    "imtl_g": "IMTL-G",
-    "nash_mtl": "Nash-MTL",
-}
 STL = "stl"
 #: What tells data sets apart; the split's seed does not.
 _PROVENANCE = ("source", "synthetic", "train", "validation", "test")

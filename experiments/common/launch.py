@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.common.checkpoint import remove_checkpoints
-from experiments.common.config import BaseConfig
+from experiments.common.config import BaseConfig, RunConfig, choose_device
 from experiments.common.engine import Problem, Run
+from experiments.common.memory import keep_freed_memory
 from experiments.common.records import claim, new_record, read_record, run_name
 from experiments.common.tracking import open_tracker
 from methods import Method
@@ -43,6 +44,14 @@ def carry_out(config: C, n_tasks: int, run: Callable[[C, dict[str, Any], Path], 
             remove_checkpoints(folder)  # where the run was killed between its last two actions
             return done
         return run(config, settings, folder)
+
+
+def prepare_device(run: RunConfig) -> torch.device:
+    """The device of a run, with the process's threads and memory set up for it."""
+    keep_freed_memory()
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    return choose_device(run.device)
 
 
 def train_problem(

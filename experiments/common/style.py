@@ -13,22 +13,6 @@ from matplotlib.figure import Figure
 
 from experiments.common.files import atomic_write
 
-#: Names as the paper prints them.
-METHOD_NAMES = {
-    "stl": "STL",
-    "ls": "LS",
-    "si": "SI",
-    "rlw": "RLW",
-    "dwa": "DWA",
-    "uw": "UW",
-    "mgda": "MGDA",
-    "pcgrad": "PCGrad",
-    "graddrop": "GradDrop",
-    "cagrad": "CAGrad",
-    "imtl_g": "IMTL-G",
-    "nash_mtl": "Nash-MTL",
-}
-
 #: Okabe and Ito's palette, which readers with any form of colour blindness tell apart.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000",

@@ -13,9 +13,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
-from experiments.common.config import choose_device, command, make_method
-from experiments.common.launch import carry_out, train_problem
-from experiments.common.memory import keep_freed_memory
+from experiments.common.config import command, make_method
+from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
 from experiments.common.reference import reference_values
 from experiments.common.selection import mean_of_last
@@ -96,10 +95,7 @@ def train(config: NYUv2Config) -> dict[str, Any]:
 
 
 def _run(config: NYUv2Config, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    keep_freed_memory()
-    if config.run.threads is not None:
-        torch.set_num_threads(config.run.threads)
-    device = choose_device(config.run.device)
+    device = prepare_device(config.run)
     tasks = _tasks(config)
     own = config if len(tasks) > 1 else replace(config, method={**config.method, "main_task": 0})
     method = make_method(own, len(tasks), device)

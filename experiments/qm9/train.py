@@ -13,9 +13,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from experiments.common.config import choose_device, command, make_method
-from experiments.common.launch import carry_out, train_problem
-from experiments.common.memory import keep_freed_memory
+from experiments.common.config import command, make_method
+from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
 from experiments.common.reference import reference_values
 from experiments.common.selection import at_epoch
@@ -93,10 +92,7 @@ def train(config: QM9Config) -> dict[str, Any]:
 
 
 def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    keep_freed_memory()
-    if config.run.threads is not None:
-        torch.set_num_threads(config.run.threads)
-    device = choose_device(config.run.device)
+    device = prepare_device(config.run)
     method = make_method(config, len(METRICS), device)
     # A single-task run has no Δm; it is what a reference of one's own is made of.
     kind = config.report.reference if config.method.get("main_task") is None else "published"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.common.style import METHOD_NAMES
+from experiments.common.names import METHOD_NAMES
 from methods import get_method
 from methods.base import GradientMethod, LossWeighting
 from methods.gradients import TaskGradients

@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.common.style import BLACK, METHOD_NAMES, VERMILION, new_figure
+from experiments.common.names import METHOD_NAMES
+from experiments.common.style import BLACK, VERMILION, new_figure
 from experiments.toy.problem import STARTS, Toy, front_points
 from experiments.toy.trajectories import STEPS, Trajectories, run
 
