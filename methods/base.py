@@ -23,6 +23,7 @@ from methods.errors import NonFiniteGradient, NonFiniteLoss
 from methods.gradients import (
     STRATEGIES,
     TaskGradients,
+    check_finite,
     clip_gradient_norm,
     compute_task_gradients,
     leaf_tensors,
@@ -49,6 +50,9 @@ class Method(ABC):
 
     Raises ``ValueError`` for fewer than one task.
     """
+
+    #: Whether :meth:`backward` must be given the representation, and gradients computed elsewhere cannot do.
+    needs_representation: bool = False
 
     def __init__(self, n_tasks: int) -> None:
         if n_tasks < 1:
@@ -187,6 +191,20 @@ class GradientMethod(Method):
     * ``weight_heads``: whether a head's loss is multiplied by its task's weight or by one;
     * ``max_norm``: the shared gradient is scaled down to this norm; 0 leaves it as it is;
     * ``task_gradients``: how they are computed, see :func:`methods.gradients.compute_task_gradients`.
+
+    Where a caller has a cheaper way to the task gradients than backward passes, or no autograd graph at all, it takes
+    a step by hand instead of :meth:`backward`, and writes the result itself:
+
+    >>> from methods import NashMTL
+    >>> method = NashMTL(n_tasks=2, update_weights_every=2)
+    >>> gradients = TaskGradients([torch.tensor([[2.0, 0.0], [0.0, 1.0]])], n_tasks=2)  # one tensor a parameter
+    >>> shared, step = method.step_from_task_gradients(gradients)
+    >>> step.weights
+    tensor([0.5000, 1.0000], dtype=torch.float64)
+    >>> weights = method.reused_weights()  # not None: the next step needs the gradient of Σ wₖ Lₖ only
+    >>> shared, step = method.step_from_weighted_gradient([torch.tensor([0.3, 0.4])])
+    >>> step.diagnostics["status"]
+    'reused'
     """
 
     def __init__(
@@ -223,6 +241,65 @@ class GradientMethod(Method):
     def combine(self, gradients: TaskGradients, losses: list[Tensor]) -> tuple[list[Tensor | None], Step]:
         """The shared gradient, one tensor a parameter, and the weights and diagnostics to return."""
 
+    def reused_weights(self) -> Tensor | None:
+        """The weights ``[K]`` that the next step takes over from an earlier one; ``None`` if it needs task gradients."""
+        return None
+
+    def step_from_task_gradients(
+        self, gradients: TaskGradients, losses: Sequence[Tensor] = ()
+    ) -> tuple[list[Tensor | None], Step]:
+        """One step with task gradients that were computed elsewhere, on any device.
+
+        Returns what :meth:`backward` would write for the shared parameters (clipped to ``max_norm``), one tensor a
+        parameter, and its :class:`Step`; writes nothing. The heads' gradients are the caller's: their tasks'
+        weights times their plain ones if ``weight_heads``, else the plain ones.
+
+        Raises :class:`NonFiniteGradient`, and ``ValueError`` for another number of tasks or a method that
+        needs the representation's gradients.
+        """
+        self._check_by_hand(gradients.n_tasks)
+        combined, step = self.combine(gradients, list(losses))
+        self._clip(combined, step.diagnostics)
+        check_finite(combined)
+        self._advance(step)
+        return combined, step
+
+    def step_from_weighted_gradient(self, gradient: list[Tensor | None]) -> tuple[list[Tensor | None], Step]:
+        """One step that reuses weights: ``gradient`` is that of Σ wₖ Lₖ with :meth:`reused_weights`.
+
+        It is one tensor a parameter, clipped in place to ``max_norm`` and returned as above. Raises ``ValueError`` if
+        this step needs task gradients.
+        """
+        step = self._reusing_step()
+        self._clip(gradient, step.diagnostics)
+        check_finite(gradient)
+        self._advance(step)
+        return gradient, step
+
+    def step_with_reused_weights(self) -> Step:
+        """As :meth:`step_from_weighted_gradient` for a caller that clips the gradient itself."""
+        step = self._reusing_step()
+        self._advance(step)
+        return step
+
+    def _reusing_step(self) -> Step:
+        weights = self.reused_weights()
+        if weights is None:
+            raise ValueError("this step has no weights to reuse; it needs the task gradients.")
+        return Step(weights, {"status": "reused"})
+
+    def _advance(self, step: Step) -> None:
+        """Note that a step was made; called once the step can no longer fail."""
+
+    def _check_by_hand(self, n_tasks: int) -> None:
+        if n_tasks != self.n_tasks:
+            raise ValueError(f"got the gradients of {n_tasks} tasks for a method of {self.n_tasks}.")
+        if self.needs_representation:
+            raise ValueError(
+                f"{type(self).__name__} balances the representation's gradients and cannot be given others; "
+                'construct it with gradients="shared".'
+            )
+
     def _head_gradients(
         self, losses: list[Tensor], heads: list[Tensor], weights: Tensor | None
     ) -> list[Tensor | None]:
@@ -242,13 +319,28 @@ class GradientMethod(Method):
         head_gradients: Sequence[Tensor | None],
         diagnostics: dict[str, Any],
     ) -> None:
+        self._clip(combined, diagnostics)
+        write_gradients([*shared, *heads], [*combined, *head_gradients])
+
+    def _clip(self, combined: list[Tensor | None], diagnostics: dict[str, Any]) -> None:
         if self.max_norm > 0:
             diagnostics["shared_gradient_norm"] = clip_gradient_norm(combined, self.max_norm)
-        write_gradients([*shared, *heads], [*combined, *head_gradients])
 
 
 class GramianWeighting(GradientMethod):
     """A method whose direction depends on the task gradients only through their Gramian M = GᵀG."""
+
+    def step_from_gramian(self, gramian: Tensor) -> Step:
+        """As :meth:`step_from_task_gradients` for a caller that forms G·w and clips it to ``max_norm`` itself.
+
+        ``gramian``: ``[K, K]`` of the task gradients, float64. Raises :class:`NonFiniteGradient` naming the tasks.
+        """
+        self._check_by_hand(len(gramian))
+        check_gramian(gramian)
+        weights, diagnostics = self.weights_and_diagnostics(gramian)
+        step = Step(weights, {"gramian": gramian, **diagnostics})
+        self._advance(step)
+        return step
 
     @abstractmethod
     def weights(self, gramian: Tensor) -> Tensor:
@@ -267,8 +359,13 @@ class GramianWeighting(GradientMethod):
 def checked_gramian(gradients: TaskGradients) -> Tensor:
     """The Gramian ``[K, K]`` in float64; raises :class:`NonFiniteGradient` if it has NaN or infinite entries."""
     gramian = gradients.gramian()
+    check_gramian(gramian)
+    return gramian
+
+
+def check_gramian(gramian: Tensor) -> None:
+    """Raise :class:`NonFiniteGradient` naming the tasks whose squared length ``gramian[k, k]`` is not finite."""
     finite = gramian.diagonal().isfinite()
     if not bool(finite.all()):
         bad = (~finite).nonzero().flatten().tolist()
         raise NonFiniteGradient(f"the gradients of tasks {bad} hold NaN or infinite values; nothing was written.")
-    return gramian

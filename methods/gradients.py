@@ -160,16 +160,21 @@ def leaf_tensors(losses: Sequence[Tensor]) -> list[Tensor]:
     return leaves
 
 
-def write_gradients(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
-    """Set ``.grad`` of each tensor, replacing what was there; ``None`` where no loss reaches it.
-
-    Raises :class:`NonFiniteGradient` if any is NaN or infinite, and then writes none of them.
-    """
+def check_finite(gradients: Sequence[Tensor | None]) -> None:
+    """Raise :class:`NonFiniteGradient` if any gradient holds NaN or infinite values."""
     filled = [gradient for gradient in gradients if gradient is not None and gradient.numel() > 0]
     if not bool(torch.nn.utils.get_total_norm(filled, norm_type=torch.inf).isfinite()):
         raise NonFiniteGradient(
             "a gradient holds NaN or infinite values, though the losses are finite; nothing was written."
         )
+
+
+def write_gradients(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    """Set ``.grad`` of each tensor, replacing what was there; ``None`` where no loss reaches it.
+
+    Raises :class:`NonFiniteGradient` if any is NaN or infinite, and then writes none of them.
+    """
+    check_finite(gradients)
     for tensor, gradient in zip(tensors, gradients, strict=True):
         tensor.grad = gradient
 

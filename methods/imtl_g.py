@@ -36,6 +36,7 @@ class IMTLG(GramianWeighting):
         if gradients not in _GRADIENTS:
             raise ValueError(f"gradients is {gradients!r}; choose one of {', '.join(_GRADIENTS)}.")
         self.gradients = gradients
+        self.needs_representation = gradients == "representation"
 
     def weights(self, gramian: Tensor) -> Tensor:
         return self.weights_and_diagnostics(gramian)[0]

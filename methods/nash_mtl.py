@@ -96,14 +96,20 @@ class NashMTL(GramianWeighting):
         heads: list[Tensor],
         representation: Sequence[Tensor] | None,
     ) -> Step:
-        if self.step % self.update_weights_every == 0:
+        if self.reused_weights() is None:
             step = super()._backward(losses, shared, heads, representation)
-            assert step.weights is not None
-            self.alpha = step.weights.cpu().clone()
         else:
             step = self._backward_with_old_weights(losses, shared, heads)
-        self.step += 1
+        self._advance(step)
         return step
+
+    def reused_weights(self) -> Tensor | None:
+        return None if self.step % self.update_weights_every == 0 else self.alpha.clone()
+
+    def _advance(self, step: Step) -> None:
+        assert step.weights is not None
+        self.alpha = step.weights.cpu().clone()
+        self.step += 1
 
     def _backward_with_old_weights(self, losses: list[Tensor], shared: list[Tensor], heads: list[Tensor]) -> Step:
         stacked = torch.stack([loss.reshape(()) for loss in losses])

@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """``digits`` after the decimal point; ``latex`` is set in mathematics mode; ``key`` names it in the CSV."""
+    """``digits`` after the decimal point; ``latex`` is set in mathematics mode; ``key`` names it in the CSV.
+
+    ``spread``: what stands behind ±, the standard deviation (``std``) or standard error (``sem``) over the seeds.
+    """
 
     key: str
     title: str
     latex: str
     digits: int
     higher_is_better: bool = False
+    spread: str = "std"
 
     @property
     def arrow(self) -> str:
@@ -25,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and its standard deviation; ``None`` where there is none. ``digits`` replaces the column's."""
+    """A value and its spread over the seeds; ``None`` where there is none. ``digits`` replaces the column's."""
 
     mean: float | None = None
     std: float | None = None
@@ -137,11 +141,12 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Unrounded means, ``<key>_std`` standard deviations and the number of seeds; empty where there is none."""
+    """Unrounded means, what is behind ± as ``<key>_std`` or ``<key>_sem``, and the number of seeds; empty where there
+    is none."""
     extra = list(dict.fromkeys(name for section in table.sections for row in section.rows for name in row.extra))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    keys = [key for column in table.columns for key in (column.key, f"{column.key}_std")]
+    keys = [key for column in table.columns for key in (column.key, f"{column.key}_{column.spread}")]
     writer.writerow(["section", "method", *extra, "seeds", *keys])
     for section in table.sections:
         for row in section.rows:
