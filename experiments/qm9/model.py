@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +29,9 @@ class DenseNetwork(ReferenceNetwork):
         state = self._message_passing(batch)  # [R, D]
         pooled = self._set2set(batch.padded(state), batch.padding)  # [B, 2·D]
         representation = F.relu(self.lin1(pooled))
-        weight = torch.cat([head.weight for head in self.heads])  # [K, D]
-        bias = torch.cat([head.bias for head in self.heads])
+        heads = [cast(nn.Linear, head) for head in self.heads]
+        weight = torch.cat([head.weight for head in heads])  # [K, D]
+        bias = torch.cat([head.bias for head in heads])
         return F.linear(representation, weight, bias), representation
 
     def _message_passing(self, batch: Batch) -> Tensor:
@@ -51,9 +53,9 @@ class DenseNetwork(ReferenceNetwork):
 
     def _gru(self, message: Tensor, state: Tensor) -> Tensor:
         """One step of the gated recurrent unit for all atoms (Cho et al., 2014, in PyTorch's convention)."""
-        gru = self.gru
-        from_message = F.linear(message, gru.weight_ih_l0, gru.bias_ih_l0).chunk(3, dim=1)
-        from_state = F.linear(state, gru.weight_hh_l0, gru.bias_hh_l0).chunk(3, dim=1)
+        message_weight, state_weight, message_bias, state_bias = self.gru.all_weights[0]
+        from_message = F.linear(message, message_weight, message_bias).chunk(3, dim=1)
+        from_state = F.linear(state, state_weight, state_bias).chunk(3, dim=1)
         reset = torch.sigmoid(from_message[0] + from_state[0])
         update = torch.sigmoid(from_message[1] + from_state[1])
         candidate = torch.tanh(from_message[2] + reset * from_state[2])

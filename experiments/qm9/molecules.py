@@ -199,7 +199,7 @@ def save_molecules(store: Molecules, path: str | Path) -> None:
         "identity": store.identity,
     }
     with atomic_write(path) as file:
-        np.savez_compressed(file, **{name: array.numpy() for name, array in arrays.items()})
+        np.savez_compressed(file, **{name: array.numpy() for name, array in arrays.items()})  # type: ignore[arg-type]
     write_json(manifest_path(path), _manifest(store, path))
 
 
