@@ -10,10 +10,10 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from experiments.common.errors import UserError
 from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
-from experiments.common.tracking import NoTracker, Tracker, flat_metrics
+from experiments.common.tracking import NoTracker, Picture, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
 
 
@@ -55,6 +55,14 @@ class Problem(Protocol):
         """The score in words for the progress display, such as ``validation Δm 62.0 %``."""
 
 
+@runtime_checkable
+class Illustrated(Protocol):
+    """A problem that has pictures to show beside its numbers."""
+
+    def pictures(self, epoch: int) -> Mapping[str, Picture]:
+        """Pictures by name, of predictions say; asked for after each evaluation, where a tracker takes them."""
+
+
 @dataclass
 class Progress:
     """Where a run stands, apart from its networks; all of it is in the checkpoint."""
@@ -76,21 +84,24 @@ class EpochSums:
 
     def __init__(self, n_tasks: int, device: torch.device) -> None:
         self.steps = 0
+        self.samples = 0
+        self.seconds = 0.0
         self.losses = torch.zeros(n_tasks, dtype=torch.float64, device=device)
         self.weights = torch.zeros(n_tasks, dtype=torch.float64, device=device)
         self.weighted_steps = 0
-        self.smallest_eigenvalue = torch.zeros((), dtype=torch.float64, device=device)
+        self.spectrum = torch.zeros(3, dtype=torch.float64, device=device)  # see _SPECTRUM
         self.gramian_steps = 0
         self.statuses: Counter[str] = Counter()
 
-    def add(self, losses: Tensor, step: Step) -> None:
+    def add(self, losses: Tensor, step: Step, samples: int) -> None:
         self.steps += 1
+        self.samples += samples
         self.losses += losses
         if step.weights is not None:
             self.weights += step.weights.to(self.weights)
             self.weighted_steps += 1
         if (gramian := step.diagnostics.get("gramian")) is not None:
-            self.smallest_eigenvalue += torch.linalg.eigvalsh(gramian)[0]
+            self.spectrum += _spectrum(gramian)
             self.gramian_steps += 1
         if status := step.diagnostics.get("status"):
             self.statuses[status] += 1
@@ -106,13 +117,32 @@ class EpochSums:
     def entry(self, tasks: Sequence[str]) -> dict[str, Any]:
         """Means over the epoch, for the record."""
         weights = (self.weights / max(self.weighted_steps, 1)).tolist()
-        eigenvalue = float(self.smallest_eigenvalue) / max(self.gramian_steps, 1)
+        spectrum = (self.spectrum / max(self.gramian_steps, 1)).tolist()
         return {
             "train_losses": dict(zip(tasks, (self.losses / self.steps).tolist(), strict=True)),
             "weights": dict(zip(tasks, weights, strict=True)) if self.weighted_steps else None,
-            "smallest_eigenvalue": eigenvalue if self.gramian_steps else None,
+            **dict(zip(_SPECTRUM, spectrum if self.gramian_steps else [None] * 3, strict=True)),
             "solver_statuses": dict(self.statuses),
+            "steps": self.steps,
+            "samples": self.samples,
+            "train_seconds": self.seconds,
         }
+
+
+_SPECTRUM = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
+
+
+def _spectrum(gramian: Tensor) -> Tensor:
+    """Of a Gramian ``[K, K]`` its extreme eigenvalues and the cosine of the two gradients that conflict most."""
+    eigenvalues = torch.linalg.eigvalsh(gramian)
+    length = gramian.diagonal().sqrt()
+    cosines = (gramian / torch.outer(length, length)).nan_to_num(nan=0.0).fill_diagonal_(1.0)
+    return torch.stack([eigenvalues[0], eigenvalues[-1], cosines.min()])
+
+
+def _samples(representation: Tensor | Sequence[Tensor]) -> int:
+    """The batch's size, which every feature has as its first dimension."""
+    return len(representation if isinstance(representation, Tensor) else representation[0])
 
 
 class Run:
@@ -193,15 +223,15 @@ class Run:
                 raise NonFiniteLoss(f"{self._not_finite('loss', detached.tolist())}.") from error
             self.optimizer.step()
 
-            self.sums.add(detached, step)
+            self.sums.add(detached, step, _samples(representation))
             progress.step += 1
             display.step()
             if interrupted:
                 self._leave(interrupted[0], started)
             if self.checkpoint_every and progress.step % self.checkpoint_every == 0 and progress.step < len(batches):
-                started = self._count_time(started)
+                started = self._count_time(started, training=True)
                 self._save()
-        self._count_time(started)
+        self._count_time(started, training=True)
 
     def _end_epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -232,10 +262,16 @@ class Run:
         progress.entries.append(entry)
         progress.epoch, progress.step = epoch + 1, 0
         self.sums = EpochSums(len(self.problem.tasks), self.device)
+        self._show_pictures(epoch)
         self.tracker.log(flat_metrics(entry), epoch)  # before it is saved: rather twice than never, if killed between
         self._save()
         self._write("running")
         return entry
+
+    def _show_pictures(self, epoch: int) -> None:
+        if isinstance(self.problem, Illustrated) and not isinstance(self.tracker, NoTracker):
+            with torch.no_grad():
+                self.tracker.pictures(self.problem.pictures(epoch), epoch)
 
     def _not_finite(self, what: str, values: Sequence[float]) -> str:
         pairs = zip(self.problem.tasks, values, strict=True)
@@ -280,7 +316,7 @@ class Run:
 
     def _leave(self, signal_number: int, started: float) -> None:
         """Save all and exit with the status that shells expect of a signal."""
-        self._count_time(started)
+        self._count_time(started, training=True)
         self._save()
         self._end("interrupted")
         print(f"\n{self.record['name']} interrupted, saved in {self.folder}; run again to go on.", file=sys.stderr)
@@ -301,9 +337,11 @@ class Run:
         }
         write_record(self.folder, self.record)
 
-    def _count_time(self, started: float) -> float:
+    def _count_time(self, started: float, training: bool = False) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         stopped = time.perf_counter()
         self.progress.wall_seconds += stopped - started
+        if training:
+            self.sums.seconds += stopped - started
         return stopped
