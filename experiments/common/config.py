@@ -78,11 +78,17 @@ class BaseConfig:
     preset: str = MISSING
     seed: int = 0
     method: dict[str, Any] = field(default_factory=dict)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+@dataclass
+class SupervisedConfig(BaseConfig):
+    """What the benchmarks that go through a data set have in common."""
+
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
-    logger: LoggerConfig = field(default_factory=LoggerConfig)
-    run: RunConfig = field(default_factory=RunConfig)
 
 
 def require(condition: bool, setting: str, value: Any, expected: str) -> None:
@@ -105,15 +111,6 @@ def check_keys(config: DictConfig, schema: Any, prefix: str = "") -> None:
 def check_base(config: BaseConfig) -> None:
     """Raise :class:`UserError` for values that no benchmark can run with."""
     require(0 <= config.seed < 1 << 63, "seed", config.seed, "0 or a positive number below 2^63")
-    require(config.trainer.epochs >= 1, "trainer.epochs", config.trainer.epochs, "at least 1")
-    require(config.trainer.batch_size >= 1, "trainer.batch_size", config.trainer.batch_size, "at least 1")
-    for name in ("lr", "method_lr"):
-        value = getattr(config.optimizer, name)
-        require(0 < value < float("inf"), f"optimizer.{name}", value, "a positive number")
-    references = ("published", "ours")
-    require(
-        config.report.reference in references, "report.reference", config.report.reference, " or ".join(references)
-    )
     require(config.logger.name in ("none", "wandb"), "logger.name", config.logger.name, "none or wandb")
     require(
         config.logger.mode in (None, "online", "offline"),
@@ -125,6 +122,20 @@ def check_base(config: BaseConfig) -> None:
     require(0 < timeout < float("inf"), "logger.timeout_seconds", timeout, "a positive number")
     require(config.run.checkpoint_every >= 0, "run.checkpoint_every", config.run.checkpoint_every, "0 (off) or more")
     require(config.run.threads is None or config.run.threads >= 1, "run.threads", config.run.threads, "at least 1")
+
+
+def check_supervised(config: SupervisedConfig) -> None:
+    """Raise :class:`UserError` for values that no benchmark with a data set can run with."""
+    check_base(config)
+    require(config.trainer.epochs >= 1, "trainer.epochs", config.trainer.epochs, "at least 1")
+    require(config.trainer.batch_size >= 1, "trainer.batch_size", config.trainer.batch_size, "at least 1")
+    for name in ("lr", "method_lr"):
+        value = getattr(config.optimizer, name)
+        require(0 < value < float("inf"), f"optimizer.{name}", value, "a positive number")
+    references = ("published", "ours")
+    require(
+        config.report.reference in references, "report.reference", config.report.reference, " or ".join(references)
+    )
 
 
 def make_method(config: BaseConfig, n_tasks: int, device: torch.device) -> Method:

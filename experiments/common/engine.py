@@ -7,12 +7,10 @@ killed at any moment resumes from its last checkpoint and ends with the numbers 
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from experiments.common.errors import UserError
+from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
 from experiments.common.tracking import NoTracker, Tracker, flat_metrics
@@ -308,27 +307,3 @@ class Run:
         stopped = time.perf_counter()
         self.progress.wall_seconds += stopped - started
         return stopped
-
-
-@contextmanager
-def interruption() -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into an entry of the list, which the loop looks at between steps."""
-    received: list[int] = []
-    if not _in_main_thread():
-        yield received
-        return
-    previous = {
-        number: signal.signal(number, lambda number, _: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _in_main_thread() -> bool:
-    import threading
-
-    return threading.current_thread() is threading.main_thread()

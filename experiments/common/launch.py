@@ -12,14 +12,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.common.checkpoint import remove_checkpoints
-from experiments.common.config import BaseConfig, RunConfig, choose_device
+from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
 from experiments.common.memory import keep_freed_memory
 from experiments.common.records import claim, new_record, read_record, run_name
 from experiments.common.tracking import open_tracker
 from methods import Method
 
-C = TypeVar("C", bound=BaseConfig)
+C = TypeVar("C", bound=SupervisedConfig)
 
 
 def carry_out(config: C, n_tasks: int, run: Callable[[C, dict[str, Any], Path], dict[str, Any]]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def train_problem(
     method: Method,
     make_scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
     *,
-    config: BaseConfig,
+    config: SupervisedConfig,
     settings: dict[str, Any],
     folder: Path,
     data: dict[str, Any],

@@ -31,7 +31,7 @@ RECORD = "record.json"
 #: Parts of a configuration that do not change a run's numbers, and so not its identity (nor does ``data.root``).
 _NOT_IDENTITY = ("run", "logger")
 #: Parts in which the rows of one table may differ.
-_NOT_PROTOCOL = (*_NOT_IDENTITY, "method", "seed")
+_NOT_PROTOCOL = (*_NOT_IDENTITY, "agent", "method", "seed")
 
 _PACKAGES = ("torch", "torch-geometric", "torchvision", "numpy", "scipy", "cvxpy", "hydra-core", "qm9pack")
 
@@ -42,14 +42,15 @@ def digest(value: Any) -> str:
 
 
 def run_name(config: Mapping[str, Any]) -> str:
-    """A run's folder name: method, task of a single-task run, seed, and a digest of the configuration."""
+    """A run's folder name: agent where there is one, method, task of a single-task run, seed, and a digest."""
     method = config["method"]
+    agent = f"{config['agent']['name']}-" if "agent" in config else ""
     task = f"-task{method['main_task']}" if method.get("main_task") is not None else ""
-    return f"{method['name']}{task}-seed{config['seed']}-{digest(_without(config, _NOT_IDENTITY))}"
+    return f"{agent}{method['name']}{task}-seed{config['seed']}-{digest(_without(config, _NOT_IDENTITY))}"
 
 
 def protocol_digest(config: Mapping[str, Any]) -> str:
-    """Equal for runs whose results may share a table: all but method and seed is the same."""
+    """Equal for runs whose results may share a table: all but agent, method and seed is the same."""
     return digest(_without(config, _NOT_PROTOCOL))
 
 

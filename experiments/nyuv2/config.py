@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.common.config import BaseConfig, TrainerConfig, check_base, check_keys, require
+from experiments.common.config import SupervisedConfig, TrainerConfig, check_keys, check_supervised, require
 from experiments.nyuv2.data import SOURCES
 from experiments.nyuv2.metrics import PROTOCOLS
 from experiments.nyuv2.model import NETWORKS
@@ -53,7 +53,7 @@ class ScheduleConfig:
 
 
 @dataclass
-class NYUv2Config(BaseConfig):
+class NYUv2Config(SupervisedConfig):
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: NYUv2TrainerConfig = field(default_factory=NYUv2TrainerConfig)
@@ -68,7 +68,7 @@ def checked(config: DictConfig) -> NYUv2Config:
     check_keys(config, NYUv2Config())
     result = OmegaConf.to_object(config)
     assert isinstance(result, NYUv2Config)
-    check_base(result)
+    check_supervised(result)
     for group, name, choices in (
         (result.data, "source", SOURCES),
         (result.model, "network", NETWORKS),

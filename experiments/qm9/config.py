@@ -8,7 +8,14 @@ import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.common.config import BaseConfig, TrainerConfig, check_base, check_keys, make_method, require
+from experiments.common.config import (
+    SupervisedConfig,
+    TrainerConfig,
+    check_keys,
+    check_supervised,
+    make_method,
+    require,
+)
 from experiments.qm9.metrics import TARGETS
 
 
@@ -48,7 +55,7 @@ class ScheduleConfig:
 
 
 @dataclass
-class QM9Config(BaseConfig):
+class QM9Config(SupervisedConfig):
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: QM9TrainerConfig = field(default_factory=QM9TrainerConfig)
@@ -63,7 +70,7 @@ def checked(config: DictConfig) -> QM9Config:
     check_keys(config, QM9Config())
     result = OmegaConf.to_object(config)
     assert isinstance(result, QM9Config)
-    check_base(result)
+    check_supervised(result)
     require(result.data.source in ("qm9pack", "pyg"), "data.source", result.data.source, "qm9pack or pyg")
     require(result.data.statistics in ("train", "all"), "data.statistics", result.data.statistics, "train or all")
     for split in ("train", "validation", "test"):
