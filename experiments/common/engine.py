@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
 from experiments.common.errors import UserError
 from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
-from experiments.common.tracking import NoTracker, Tracker, flat_metrics
+from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
 
 
@@ -132,10 +132,13 @@ class Run:
         device: torch.device,
         tracker: Tracker | None = None,
         show_progress: bool = True,
+        keep_network: bool = True,
+        pictures: Callable[[], Pictures] | None = None,
     ) -> None:
         self.problem, self.method, self.optimizer, self.scheduler = problem, method, optimizer, scheduler
         self.folder, self.record, self.epochs, self.checkpoint_every = folder, record, epochs, checkpoint_every
         self.device, self.show_progress = device, show_progress
+        self.keep_network, self.pictures = keep_network, pictures
         self.tracker = tracker or NoTracker()
         self.progress = Progress()
         self.sums = EpochSums(len(problem.tasks), device)
@@ -167,6 +170,10 @@ class Run:
             finally:
                 display.close()
         results = self.problem.results(self.progress.entries, self.progress.best_epoch or 0)
+        if self.keep_network:
+            save_network(self.folder, self.problem.model)  # before the record says that all is there
+        if self.pictures is not None:
+            self.tracker.log_pictures(self.pictures, self.epochs - 1)
         self._end("finished", results=results)
         remove_checkpoints(self.folder)
         if interrupted:  # too late to interrupt this run, but not what would follow

@@ -1,18 +1,23 @@
 """Experiment tracking: one interface, Weights & Biases behind it by choice, nothing by default.
 
 All benchmarks log the same keys: ``train/loss/TASK``, ``validation/METRIC``, ``test/METRIC`` (``delta_m`` among
-them), ``weights/TASK``, ``gramian/smallest_eigenvalue``, ``learning_rate``, ``seconds``.
+them), ``weights/TASK``, ``gramian/smallest_eigenvalue``, ``learning_rate``, ``seconds``; where a benchmark has pictures,
+some of the test set at the end of the run as ``pictures/NAME``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy import ndarray
+
 from experiments.common.errors import UserError
+
+Pictures = Mapping[str, ndarray]  # by name, [H, W, 3], uint8
 
 
 class NoTracker:
@@ -20,6 +25,9 @@ class NoTracker:
 
     def log(self, values: dict[str, float], epoch: int) -> None:
         pass
+
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        pass  # nor makes any
 
     def finish(self, results: dict[str, Any]) -> None:
         pass
@@ -65,6 +73,14 @@ class WandbTracker:
 
     def log(self, values: dict[str, float], epoch: int) -> None:
         self._attempt(lambda: self.run.log({"epoch": epoch, **values}, step=epoch))
+
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        """Log what ``make`` draws with the row of ``epoch``, the last one logged."""
+        import wandb
+
+        self._attempt(
+            lambda: self.run.log({f"pictures/{name}": wandb.Image(p) for name, p in make().items()}, step=epoch)
+        )
 
     def finish(self, results: dict[str, Any]) -> None:
         self._attempt(lambda: self.run.summary.update({f"result/{key}": value for key, value in results.items()}))
