@@ -66,12 +66,16 @@ class LoggerConfig:
 
 @dataclass
 class RunConfig:
-    """Where and how a run is carried out; nothing here changes its numbers on a given machine."""
+    """Where and how a run is carried out; nothing here changes its numbers on a given machine.
+
+    ``keep_network``: leave the last epoch's network in the run's folder.
+    """
 
     root: str = MISSING
     device: str = "auto"
     threads: int | None = None
     checkpoint_every: int = 500
+    keep_network: bool = True
     progress: bool = True
 
 

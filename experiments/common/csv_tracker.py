@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.common.files import atomic_write
-from experiments.common.tracking import Picture, flat_results, pixels
+from experiments.common.tracking import Pictures, flat_results, pixels
 
 METRICS, RESULTS, PICTURES = "metrics.csv", "results.csv", "pictures"
 
@@ -32,10 +32,10 @@ class CsvTracker:
         self.rows[epoch] = {"epoch": epoch, **values}
         self._write(METRICS, list(self.rows.values()))
 
-    def pictures(self, pictures: Mapping[str, Picture], epoch: int) -> None:
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
         from PIL import Image
 
-        for name, picture in pictures.items():
+        for name, picture in make().items():
             with atomic_write(self.folder / PICTURES / name / f"{epoch}.png") as file:
                 Image.fromarray(pixels(picture)).save(file, format="png")
 

@@ -10,22 +10,22 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
 from experiments.common.errors import UserError
 from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
-from experiments.common.tracking import NoTracker, Picture, Tracker, flat_metrics
+from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
 
 
@@ -53,14 +53,6 @@ class Problem(Protocol):
 
     def describe_score(self, score: float) -> str:
         """The score in words for the progress display, such as ``validation Δm 62.0 %``."""
-
-
-@runtime_checkable
-class Illustrated(Protocol):
-    """A problem that has pictures to show beside its numbers."""
-
-    def pictures(self, epoch: int) -> Mapping[str, Picture]:
-        """Pictures by name, of predictions say; asked for after each evaluation, where a tracker takes them."""
 
 
 @dataclass
@@ -162,10 +154,13 @@ class Run:
         device: torch.device,
         tracker: Tracker | None = None,
         show_progress: bool = True,
+        keep_network: bool = True,
+        pictures: Callable[[], Pictures] | None = None,
     ) -> None:
         self.problem, self.method, self.optimizer, self.scheduler = problem, method, optimizer, scheduler
         self.folder, self.record, self.epochs, self.checkpoint_every = folder, record, epochs, checkpoint_every
         self.device, self.show_progress = device, show_progress
+        self.keep_network, self.pictures = keep_network, pictures
         self.tracker = tracker or NoTracker()
         self.progress = Progress()
         self.sums = EpochSums(len(problem.tasks), device)
@@ -197,6 +192,10 @@ class Run:
             finally:
                 display.close()
         results = self.problem.results(self.progress.entries, self.progress.best_epoch or 0)
+        if self.keep_network:
+            save_network(self.folder, self.problem.model)  # before the record says that all is there
+        if self.pictures is not None:
+            self.tracker.log_pictures(self.pictures, self.epochs - 1)
         self._end("finished", results=results)
         remove_checkpoints(self.folder)
         if interrupted:  # too late to interrupt this run, but not what would follow
@@ -262,16 +261,10 @@ class Run:
         progress.entries.append(entry)
         progress.epoch, progress.step = epoch + 1, 0
         self.sums = EpochSums(len(self.problem.tasks), self.device)
-        self._show_pictures(epoch)
         self.tracker.log(flat_metrics(entry), epoch)  # before it is saved: rather twice than never, if killed between
         self._save()
         self._write("running")
         return entry
-
-    def _show_pictures(self, epoch: int) -> None:
-        if isinstance(self.problem, Illustrated) and not isinstance(self.tracker, NoTracker):
-            with torch.no_grad():
-                self.tracker.pictures(self.problem.pictures(epoch), epoch)
 
     def _not_finite(self, what: str, values: Sequence[float]) -> str:
         pairs = zip(self.problem.tasks, values, strict=True)

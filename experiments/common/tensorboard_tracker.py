@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.common.errors import UserError
-from experiments.common.tracking import Picture, flat_results, pixels
+from experiments.common.tracking import Pictures, flat_results, pixels
 
 FOLDER = "tensorboard"
 
@@ -41,9 +41,9 @@ class TensorBoardTracker:
             writer.add_scalar(key, value, epoch)
         writer.flush()
 
-    def pictures(self, pictures: Mapping[str, Picture], epoch: int) -> None:
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
         writer = self._at(epoch)
-        for name, picture in pictures.items():
+        for name, picture in make().items():
             writer.add_image(f"pictures/{name}", pixels(picture), epoch, dataformats="HWC")
         writer.flush()
 

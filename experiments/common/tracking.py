@@ -22,8 +22,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: A file, or pixels ``[H, W]`` or ``[H, W, 3]``: bytes, or floating-point numbers from 0 to 1.
+#: By name: a file, or pixels ``[H, W]`` or ``[H, W, 3]``, bytes or floating-point numbers from 0 to 1.
 Picture = Path | NDArray[Any]
+Pictures = Mapping[str, Picture]
 
 TRACKERS = ("none", "wandb", "tensorboard", "csv")
 
@@ -36,8 +37,8 @@ class Tracker(Protocol):
     def log(self, values: dict[str, float], epoch: int) -> None:
         """Take an epoch's numbers; epochs come in order, the last one perhaps again after a resumption."""
 
-    def pictures(self, pictures: Mapping[str, Picture], epoch: int) -> None:
-        """Take an epoch's pictures, by name."""
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        """Take what ``make`` draws, as pictures of an epoch."""
 
     def finish(self, results: dict[str, Any]) -> None:
         """End with the run's results (``metrics``, ``delta_m``, ``epoch``), or its ``status`` without any."""
@@ -51,8 +52,8 @@ class NoTracker:
     def log(self, values: dict[str, float], epoch: int) -> None:
         pass
 
-    def pictures(self, pictures: Mapping[str, Picture], epoch: int) -> None:
-        pass
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        pass  # nor draws any
 
     def finish(self, results: dict[str, Any]) -> None:
         pass
@@ -71,8 +72,13 @@ class Trackers:
     def log(self, values: dict[str, float], epoch: int) -> None:
         self._each(lambda tracker: tracker.log(values, epoch))
 
-    def pictures(self, pictures: Mapping[str, Picture], epoch: int) -> None:
-        self._each(lambda tracker: tracker.pictures(pictures, epoch))
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        try:
+            drawn = make()
+        except Exception as error:  # no picture is worth a run
+            print(f"warning: the pictures cannot be drawn ({_reason(error)}).", file=sys.stderr, flush=True)
+            return
+        self._each(lambda tracker: tracker.log_pictures(lambda: drawn, epoch))
 
     def finish(self, results: dict[str, Any]) -> None:
         self._each(lambda tracker: tracker.finish(results))
@@ -83,9 +89,12 @@ class Trackers:
                 action(tracker)
             except Exception as error:  # services, disks and formats each fail in kinds of their own
                 self.trackers.remove(tracker)
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                message = f"{tracker.title} has failed ({reason}); this run is no longer logged there."
+                message = f"{tracker.title} has failed ({_reason(error)}); this run is no longer logged there."
                 print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def open_tracker(settings: dict[str, Any], folder: Path, record: dict[str, Any]) -> Tracker:

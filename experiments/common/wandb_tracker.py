@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.common.errors import UserError
-from experiments.common.tracking import Picture, flat_results, pixels
+from experiments.common.tracking import Pictures, flat_results, pixels
 
 
 def import_wandb() -> Any:
@@ -77,9 +77,9 @@ class WandbTracker:
     def log(self, values: dict[str, float], epoch: int) -> None:
         self.run.log({"epoch": epoch, **values}, step=epoch)
 
-    def pictures(self, pictures: Mapping[str, Picture], epoch: int) -> None:
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
         image = import_wandb().Image
-        self.run.log({f"pictures/{name}": image(pixels(p)) for name, p in pictures.items()}, step=epoch)
+        self.run.log({f"pictures/{name}": image(pixels(p)) for name, p in make().items()}, step=epoch)
 
     def finish(self, results: dict[str, Any]) -> None:
         log_results(self.run, {"method": self.method, "seed": self.seed}, results)

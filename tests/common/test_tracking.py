@@ -53,7 +53,7 @@ def track(name: str, folder: Path, also: tuple[str, ...] = ()) -> None:
     """Two epochs with pictures and results, through the tracker of this name."""
     tracker = open_tracker({**SETTINGS, "name": name, "also": also}, folder, record(None, status="running"))
     for epoch in (0, 1):
-        tracker.pictures({"grey": GREY, "colour": COLOUR}, epoch)
+        tracker.log_pictures(lambda: {"grey": GREY, "colour": COLOUR}, epoch)
         tracker.log(flat_metrics(ENTRY) | {"test/mu": 3.0 + epoch}, epoch)
     tracker.finish(RESULTS)
 
