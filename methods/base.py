@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
 from torch.nn import Parameter
 from typing_extensions import Self
 
+from methods.distributed import Ranks
 from methods.errors import NonFiniteGradient, NonFiniteLoss
 from methods.gradients import (
     STRATEGIES,
@@ -53,11 +55,23 @@ class Method(ABC):
 
     #: Whether :meth:`backward` must be given the representation, and gradients computed elsewhere cannot do.
     needs_representation: bool = False
+    ranks: Ranks | None = None  # of a data-parallel run
 
     def __init__(self, n_tasks: int) -> None:
         if n_tasks < 1:
             raise ValueError(f"n_tasks is {n_tasks}; a method needs at least one task.")
         self.n_tasks = n_tasks
+
+    def distribute(self, group: ProcessGroup | None = None) -> Self:
+        """Work with the other ranks of a ``torch.distributed`` process group (default: all) as one.
+
+        Each rank calls :meth:`backward` with the losses of its part of the batch, whose mean over the ranks is the
+        whole batch's (parts of equal size, or losses weighted by the parts' sizes). All of them then write
+        the gradients, and return the weights, of one process with the whole batch. The network must be the
+        bare one, not wrapped in ``DistributedDataParallel``, with the same parameters on every rank.
+        """
+        self.ranks = Ranks(group)
+        return self
 
     def backward(
         self,
@@ -142,10 +156,28 @@ class Method(ABC):
         if not any(loss.requires_grad for loss in task_losses):
             raise ValueError("no loss has an autograd graph; was it computed under torch.no_grad() or detached?")
         values = torch.stack([loss.detach().reshape(()).double() for loss in task_losses])
+        if self.ranks is not None:
+            values = self.ranks.mean(values)
         if not bool(values.isfinite().all()):
             bad = {k: value for k, value in enumerate(values.tolist()) if not torch.tensor(value).isfinite()}
             raise NonFiniteLoss(f"task losses are not finite (task: value): {bad}; no gradient was written.")
-        return task_losses
+        return task_losses if self.ranks is None else self.ranks.losses(task_losses, values)
+
+    def _task_gradients(
+        self, losses: list[Tensor], tensors: list[Tensor], *, strategy: str, retain_graph: bool
+    ) -> TaskGradients:
+        """:func:`methods.gradients.compute_task_gradients`, averaged over the ranks."""
+        gradients = compute_task_gradients(losses, tensors, strategy=strategy, retain_graph=retain_graph)
+        if self.ranks is not None:
+            gradients.per_tensor = self.ranks.gradients(gradients.per_tensor, tensors, leading=(self.n_tasks,))
+        return gradients
+
+    def _scalar_gradients(
+        self, objective: Tensor, tensors: list[Tensor], *, retain_graph: bool = False
+    ) -> list[Tensor | None]:
+        """:func:`methods.gradients.scalar_gradients`, averaged over the ranks."""
+        gradients = scalar_gradients(objective, tensors, retain_graph=retain_graph)
+        return gradients if self.ranks is None else self.ranks.gradients(gradients, tensors)
 
 
 class SeededMethod(Method):
@@ -179,7 +211,7 @@ class LossWeighting(Method):
     ) -> Step:
         objective, weights = self.objective(torch.stack([loss.reshape(()) for loss in losses]))
         everything = [*shared, *heads, *self.parameters()]
-        write_gradients(everything, scalar_gradients(objective, everything))
+        write_gradients(everything, self._scalar_gradients(objective, everything))
         return Step(weights.detach(), {"objective": objective.detach()})
 
 
@@ -231,7 +263,7 @@ class GradientMethod(Method):
         heads: list[Tensor],
         representation: Sequence[Tensor] | None,
     ) -> Step:
-        gradients = compute_task_gradients(losses, shared, strategy=self.task_gradients, retain_graph=bool(heads))
+        gradients = self._task_gradients(losses, shared, strategy=self.task_gradients, retain_graph=bool(heads))
         combined, step = self.combine(gradients, losses)
         head_gradients = self._head_gradients(losses, heads, step.weights)
         self._write(shared, combined, heads, head_gradients, step.diagnostics)
@@ -309,7 +341,7 @@ class GradientMethod(Method):
         stacked = torch.stack([loss.reshape(()) for loss in losses])
         if self.weight_heads and weights is not None:
             stacked = stacked * weights.to(stacked)
-        return scalar_gradients(stacked.sum(), heads)
+        return self._scalar_gradients(stacked.sum(), heads)
 
     def _write(
         self,
@@ -356,9 +388,15 @@ class GramianWeighting(GradientMethod):
         return self.weights(gramian), {}
 
 
-def checked_gramian(gradients: TaskGradients) -> Tensor:
-    """The Gramian ``[K, K]`` in float64; raises :class:`NonFiniteGradient` if it has NaN or infinite entries."""
+def checked_gramian(gradients: TaskGradients, ranks: Ranks | None = None) -> Tensor:
+    """The Gramian ``[K, K]`` in float64; raises :class:`NonFiniteGradient` if it has NaN or infinite entries.
+
+    ``ranks``: for gradients of features, whose rows lie spread over the ranks as the batch does. Of the whole
+    batch's loss, the mean of the ranks' losses, each row's gradient is 1/ranks of what its rank has.
+    """
     gramian = gradients.gramian()
+    if ranks is not None:
+        gramian = ranks.mean(gramian) / ranks.size
     check_gramian(gramian)
     return gramian
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.base import GramianWeighting, Step, checked_gramian
-from methods.gradients import compute_task_gradients, scalar_gradients
+from methods.gradients import compute_task_gradients
 
 _GRADIENTS = ("representation", "shared")
 
@@ -64,11 +64,11 @@ class IMTLG(GramianWeighting):
         if not all(features.requires_grad for features in representation):
             raise ValueError("the representation does not require a gradient; pass the tensor that the heads read.")
         features = compute_task_gradients(losses, representation, strategy=self.task_gradients, retain_graph=True)
-        gramian = checked_gramian(features)
+        gramian = checked_gramian(features, self.ranks)
         weights, diagnostics = self.weights_and_diagnostics(gramian)
         stacked = torch.stack([loss.reshape(()) for loss in losses])
         objective = (stacked * weights.to(stacked)).sum()
-        combined = scalar_gradients(objective, shared, retain_graph=bool(heads))
+        combined = self._scalar_gradients(objective, shared, retain_graph=bool(heads))
         diagnostics = {"gramian": gramian, **diagnostics}
         self._write(shared, combined, heads, self._head_gradients(losses, heads, weights), diagnostics)
         return Step(weights, diagnostics)

@@ -12,7 +12,6 @@ from torch import Tensor
 from methods.bargaining import NashSolution, solve_bargaining, solve_nash
 from methods.base import GramianWeighting, Step
 from methods.ccp import solve_bargaining_ccp
-from methods.gradients import scalar_gradients
 
 __all__ = ["NashMTL", "NashSolution", "solve_nash"]
 
@@ -115,10 +114,10 @@ class NashMTL(GramianWeighting):
         stacked = torch.stack([loss.reshape(()) for loss in losses])
         objective = (stacked * self.alpha.to(stacked)).sum()
         if self.weight_heads:
-            gradients = scalar_gradients(objective, [*shared, *heads])
+            gradients = self._scalar_gradients(objective, [*shared, *heads])
             combined, head_gradients = gradients[: len(shared)], gradients[len(shared) :]
         else:
-            combined = scalar_gradients(objective, shared, retain_graph=True)
+            combined = self._scalar_gradients(objective, shared, retain_graph=True)
             head_gradients = self._head_gradients(losses, heads, None)
         diagnostics: dict[str, Any] = {"status": "reused"}
         self._write(shared, combined, heads, head_gradients, diagnostics)

@@ -1,4 +1,7 @@
-"""Checkpoints: everything that a resumed run needs, written atomically, the last but one kept as a fallback."""
+"""What a run leaves of its networks: checkpoints while it is under way, its last network when it has finished.
+
+A checkpoint is everything that a resumed run needs, written atomically, the last but one kept as a fallback.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from experiments.common.errors import UserError
 from experiments.common.files import atomic_write
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+NETWORK = "network.pt"
 _NEW = ".checkpoint.new"  # whole, but not yet in its place
 
 
@@ -31,6 +35,41 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         os.replace(folder / _NEW, current)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise UserError(f"cannot write {current}: {error}; free space or choose another run.root.") from error
+
+
+def save_network(folder: Path, network: torch.nn.Module) -> None:
+    """Write ``folder/network.pt``, the network's ``state_dict``, atomically.
+
+    Raises :class:`UserError` if the disk does not take it.
+    """
+    path = folder / NETWORK
+    try:
+        with atomic_write(path) as file:
+            torch.save(network.state_dict(), file)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"cannot write {path}: {error}; free space, choose another run.root or set run.keep_network=false."
+        ) from error
+
+
+def load_network(folder: Path, network: torch.nn.Module) -> None:
+    """Give ``network`` the weights in ``folder/network.pt``; nothing but tensors is unpickled.
+
+    Raises :class:`UserError` where there is no such file, or it is damaged or of another network.
+    """
+    path = folder / NETWORK
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: the run was made with run.keep_network=false, or by an earlier version; delete "
+            "its folder and run it again."
+        ) from None
+    except Exception as error:  # a truncated zip file surfaces as one of many exception types
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path} cannot be used ({reason}); it is damaged or of another version: delete its folder and run again."
+        ) from error
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

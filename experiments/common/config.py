@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.common.errors import UserError
 from experiments.common.hydra_errors import one_line, unknown_setting
+from experiments.common.tracking import TRACKERS
 from methods import METHODS, Method, get_method
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -50,10 +51,14 @@ class ReportConfig:
 
 @dataclass
 class LoggerConfig:
-    """``name``: none or wandb; ``mode``: online, offline, or null for online where there is an account."""
+    """``name``: none, wandb, tensorboard or csv, ``also``: further ones; the rest is W&B's.
+
+    ``mode``: online, offline, or null for online where there is an account.
+    """
 
     name: str = "none"
-    project: str | None = None
+    also: list[str] = field(default_factory=list)
+    project: str = "nash-mtl-suite"
     entity: str | None = None
     mode: str | None = None
     timeout_seconds: float = 20.0
@@ -61,12 +66,16 @@ class LoggerConfig:
 
 @dataclass
 class RunConfig:
-    """Where and how a run is carried out; nothing here changes its numbers on a given machine."""
+    """Where and how a run is carried out; nothing here changes its numbers on a given machine.
+
+    ``keep_network``: leave the last epoch's network in the run's folder.
+    """
 
     root: str = MISSING
     device: str = "auto"
     threads: int | None = None
     checkpoint_every: int = 500
+    keep_network: bool = True
     progress: bool = True
 
 
@@ -111,7 +120,10 @@ def check_keys(config: DictConfig, schema: Any, prefix: str = "") -> None:
 def check_base(config: BaseConfig) -> None:
     """Raise :class:`UserError` for values that no benchmark can run with."""
     require(0 <= config.seed < 1 << 63, "seed", config.seed, "0 or a positive number below 2^63")
-    require(config.logger.name in ("none", "wandb"), "logger.name", config.logger.name, "none or wandb")
+    *others, last = TRACKERS
+    trackers = f"{', '.join(others)} or {last}"
+    require(config.logger.name in TRACKERS, "logger.name", config.logger.name, trackers)
+    require(set(config.logger.also) <= set(TRACKERS), "logger.also", config.logger.also, f"a list of {trackers}")
     require(
         config.logger.mode in (None, "online", "offline"),
         "logger.mode",

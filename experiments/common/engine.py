@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
 from experiments.common.errors import UserError
 from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
-from experiments.common.tracking import NoTracker, Tracker, flat_metrics
+from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
 
 
@@ -76,21 +76,24 @@ class EpochSums:
 
     def __init__(self, n_tasks: int, device: torch.device) -> None:
         self.steps = 0
+        self.samples = 0
+        self.seconds = 0.0
         self.losses = torch.zeros(n_tasks, dtype=torch.float64, device=device)
         self.weights = torch.zeros(n_tasks, dtype=torch.float64, device=device)
         self.weighted_steps = 0
-        self.smallest_eigenvalue = torch.zeros((), dtype=torch.float64, device=device)
+        self.spectrum = torch.zeros(3, dtype=torch.float64, device=device)  # see _SPECTRUM
         self.gramian_steps = 0
         self.statuses: Counter[str] = Counter()
 
-    def add(self, losses: Tensor, step: Step) -> None:
+    def add(self, losses: Tensor, step: Step, samples: int) -> None:
         self.steps += 1
+        self.samples += samples
         self.losses += losses
         if step.weights is not None:
             self.weights += step.weights.to(self.weights)
             self.weighted_steps += 1
         if (gramian := step.diagnostics.get("gramian")) is not None:
-            self.smallest_eigenvalue += torch.linalg.eigvalsh(gramian)[0]
+            self.spectrum += _spectrum(gramian)
             self.gramian_steps += 1
         if status := step.diagnostics.get("status"):
             self.statuses[status] += 1
@@ -106,13 +109,32 @@ class EpochSums:
     def entry(self, tasks: Sequence[str]) -> dict[str, Any]:
         """Means over the epoch, for the record."""
         weights = (self.weights / max(self.weighted_steps, 1)).tolist()
-        eigenvalue = float(self.smallest_eigenvalue) / max(self.gramian_steps, 1)
+        spectrum = (self.spectrum / max(self.gramian_steps, 1)).tolist()
         return {
             "train_losses": dict(zip(tasks, (self.losses / self.steps).tolist(), strict=True)),
             "weights": dict(zip(tasks, weights, strict=True)) if self.weighted_steps else None,
-            "smallest_eigenvalue": eigenvalue if self.gramian_steps else None,
+            **dict(zip(_SPECTRUM, spectrum if self.gramian_steps else [None] * 3, strict=True)),
             "solver_statuses": dict(self.statuses),
+            "steps": self.steps,
+            "samples": self.samples,
+            "train_seconds": self.seconds,
         }
+
+
+_SPECTRUM = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
+
+
+def _spectrum(gramian: Tensor) -> Tensor:
+    """Of a Gramian ``[K, K]`` its extreme eigenvalues and the cosine of the two gradients that conflict most."""
+    eigenvalues = torch.linalg.eigvalsh(gramian)
+    length = gramian.diagonal().sqrt()
+    cosines = (gramian / torch.outer(length, length)).nan_to_num(nan=0.0).fill_diagonal_(1.0)
+    return torch.stack([eigenvalues[0], eigenvalues[-1], cosines.min()])
+
+
+def _samples(representation: Tensor | Sequence[Tensor]) -> int:
+    """The batch's size, which every feature has as its first dimension."""
+    return len(representation if isinstance(representation, Tensor) else representation[0])
 
 
 class Run:
@@ -132,10 +154,13 @@ class Run:
         device: torch.device,
         tracker: Tracker | None = None,
         show_progress: bool = True,
+        keep_network: bool = True,
+        pictures: Callable[[], Pictures] | None = None,
     ) -> None:
         self.problem, self.method, self.optimizer, self.scheduler = problem, method, optimizer, scheduler
         self.folder, self.record, self.epochs, self.checkpoint_every = folder, record, epochs, checkpoint_every
         self.device, self.show_progress = device, show_progress
+        self.keep_network, self.pictures = keep_network, pictures
         self.tracker = tracker or NoTracker()
         self.progress = Progress()
         self.sums = EpochSums(len(problem.tasks), device)
@@ -167,6 +192,10 @@ class Run:
             finally:
                 display.close()
         results = self.problem.results(self.progress.entries, self.progress.best_epoch or 0)
+        if self.keep_network:
+            save_network(self.folder, self.problem.model)  # before the record says that all is there
+        if self.pictures is not None:
+            self.tracker.log_pictures(self.pictures, self.epochs - 1)
         self._end("finished", results=results)
         remove_checkpoints(self.folder)
         if interrupted:  # too late to interrupt this run, but not what would follow
@@ -193,15 +222,15 @@ class Run:
                 raise NonFiniteLoss(f"{self._not_finite('loss', detached.tolist())}.") from error
             self.optimizer.step()
 
-            self.sums.add(detached, step)
+            self.sums.add(detached, step, _samples(representation))
             progress.step += 1
             display.step()
             if interrupted:
                 self._leave(interrupted[0], started)
             if self.checkpoint_every and progress.step % self.checkpoint_every == 0 and progress.step < len(batches):
-                started = self._count_time(started)
+                started = self._count_time(started, training=True)
                 self._save()
-        self._count_time(started)
+        self._count_time(started, training=True)
 
     def _end_epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -280,7 +309,7 @@ class Run:
 
     def _leave(self, signal_number: int, started: float) -> None:
         """Save all and exit with the status that shells expect of a signal."""
-        self._count_time(started)
+        self._count_time(started, training=True)
         self._save()
         self._end("interrupted")
         print(f"\n{self.record['name']} interrupted, saved in {self.folder}; run again to go on.", file=sys.stderr)
@@ -301,9 +330,11 @@ class Run:
         }
         write_record(self.folder, self.record)
 
-    def _count_time(self, started: float) -> float:
+    def _count_time(self, started: float, training: bool = False) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         stopped = time.perf_counter()
         self.progress.wall_seconds += stopped - started
+        if training:
+            self.sums.seconds += stopped - started
         return stopped

@@ -16,7 +16,7 @@ from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
 from experiments.common.memory import keep_freed_memory
 from experiments.common.records import claim, new_record, read_record, run_name
-from experiments.common.tracking import open_tracker
+from experiments.common.tracking import Pictures, open_tracker
 from methods import Method
 
 C = TypeVar("C", bound=SupervisedConfig)
@@ -64,8 +64,12 @@ def train_problem(
     folder: Path,
     data: dict[str, Any],
     device: torch.device,
+    pictures: Callable[[], Pictures] | None = None,
 ) -> dict[str, Any]:
-    """Train a problem by Adam and return its finished record; ``data`` is the provenance for the record."""
+    """Train a problem by Adam and return its finished record; ``data`` is the provenance for the record.
+
+    ``pictures`` makes what is logged beside the numbers at the end, where there is a tracker to log it.
+    """
     groups: list[dict[str, Any]] = [{"params": list(problem.model.parameters())}]
     if own := method.parameters():
         groups.append({"params": own, "lr": config.optimizer.method_lr})
@@ -83,4 +87,6 @@ def train_problem(
         device=device,
         tracker=open_tracker(settings["logger"], folder, record),
         show_progress=config.run.progress,
+        keep_network=config.run.keep_network,
+        pictures=pictures,
     ).train()

@@ -1,104 +1,159 @@
-"""Experiment tracking: one interface, Weights & Biases behind it by choice, nothing by default.
+"""Experiment tracking: one interface, and behind it Weights & Biases, TensorBoard, CSV files, several or none.
 
-All benchmarks log the same keys: ``train/loss/TASK``, ``validation/METRIC``, ``test/METRIC`` (``delta_m`` among
-them), ``weights/TASK``, ``gramian/smallest_eigenvalue``, ``learning_rate``, ``seconds``.
+All benchmarks log the same keys, once an epoch:
+
+* ``train/loss/TASK``, ``validation/METRIC``, ``test/METRIC`` (``delta_m`` among them), ``learning_rate``;
+* ``weights/TASK``: the mean task weights; ``gramian/smallest_eigenvalue``, ``gramian/largest_eigenvalue`` and
+  ``gramian/smallest_cosine`` (of the two tasks that conflict most): means over the steps with a Gramian;
+  ``solver/STATUS``: in how many steps the solver ended so;
+* ``speed/steps_per_second``, ``speed/samples_per_second`` (of training), ``speed/epoch_seconds`` (with evaluation);
+
+pictures under ``pictures/NAME``, and at the end ``result/METRIC``, ``result/delta_m``, ``result/epoch`` and, where
+the tracker has tables, one named ``results``.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from experiments.common.errors import UserError
+import numpy as np
+from numpy.typing import NDArray
+
+#: By name: a file, or pixels ``[H, W]`` or ``[H, W, 3]``, bytes or floating-point numbers from 0 to 1.
+Picture = Path | NDArray[Any]
+Pictures = Mapping[str, Picture]
+
+TRACKERS = ("none", "wandb", "tensorboard", "csv")
+
+
+class Tracker(Protocol):
+    """Where a run's numbers go. ``title`` names it in messages."""
+
+    title: str
+
+    def log(self, values: dict[str, float], epoch: int) -> None:
+        """Take an epoch's numbers; epochs come in order, the last one perhaps again after a resumption."""
+
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        """Take what ``make`` draws, as pictures of an epoch."""
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """End with the run's results (``metrics``, ``delta_m``, ``epoch``), or its ``status`` without any."""
 
 
 class NoTracker:
     """Logs nothing."""
 
+    title = "none"
+
     def log(self, values: dict[str, float], epoch: int) -> None:
         pass
+
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        pass  # nor draws any
 
     def finish(self, results: dict[str, Any]) -> None:
         pass
 
 
-class WandbTracker:
-    """Weights & Biases; offline without an account, and never the reason for a run to stop.
+class Trackers:
+    """Several trackers. One that fails is named once and no longer used: a run of hours does not end for it."""
 
-    A run that resumes goes on under its old identity. If the service cannot be reached within the time-out
-    the run is logged offline, and one line says so. If logging fails later, one line says so and the run goes
-    on without it.
-    """
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self.trackers = list(trackers)
 
-    def __init__(self, settings: dict[str, Any], folder: Path, record: dict[str, Any]) -> None:
-        try:
-            import wandb  # heavy, and only for those who want it
-        except ImportError as error:
-            raise UserError(
-                f"logger=wandb needs the package wandb ({error}); pip install wandb, or use logger=none."
-            ) from error
-
-        options: dict[str, Any] = {
-            "project": settings["project"],
-            "entity": settings["entity"],
-            "name": record["name"],
-            "id": record["name"],
-            "group": record["method"]["name"],
-            "config": record["config"],
-            "dir": os.fspath(folder),
-            "resume": "allow",
-            "reinit": "finish_previous",
-        }
-        mode = settings["mode"] or ("online" if wandb.api.api_key else "offline")
-        timeout = settings["timeout_seconds"]
-        quiet = wandb.Settings(init_timeout=timeout, finish_timeout=timeout, silent=True)
-        self.folder, self.works = folder, True
-        try:
-            self.run = wandb.init(mode=mode, settings=quiet, **options)
-        except Exception as error:  # the service, the network and the key each fail in kinds of their own
-            self._warn("cannot be reached", error, f"logging offline in {folder}")
-            wandb.teardown()  # the service process still holds the run's identity
-            self.run = wandb.init(mode="offline", settings=quiet, **options)
+    @property
+    def title(self) -> str:
+        return ", ".join(tracker.title for tracker in self.trackers)
 
     def log(self, values: dict[str, float], epoch: int) -> None:
-        self._attempt(lambda: self.run.log({"epoch": epoch, **values}, step=epoch))
+        self._each(lambda tracker: tracker.log(values, epoch))
 
-    def finish(self, results: dict[str, Any]) -> None:
-        self._attempt(lambda: self.run.summary.update({f"result/{key}": value for key, value in results.items()}))
-        self._attempt(self.run.finish)
-
-    def _attempt(self, action: Callable[[], Any]) -> None:
-        if not self.works:
+    def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
+        try:
+            drawn = make()
+        except Exception as error:  # no picture is worth a run
+            print(f"warning: the pictures cannot be drawn ({_reason(error)}).", file=sys.stderr, flush=True)
             return
-        try:
-            action()
-        except Exception as error:  # whatever it is, a run of hours does not end for it
-            self.works = False
-            self._warn("has failed", error, "this run is no longer logged")
+        self._each(lambda tracker: tracker.log_pictures(lambda: drawn, epoch))
 
-    def _warn(self, what: str, error: Exception, consequence: str) -> None:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"warning: W&B {what} ({reason}); {consequence}.", file=sys.stderr, flush=True)
+    def finish(self, results: dict[str, Any]) -> None:
+        self._each(lambda tracker: tracker.finish(results))
+
+    def _each(self, action: Callable[[Tracker], None]) -> None:
+        for tracker in list(self.trackers):
+            try:
+                action(tracker)
+            except Exception as error:  # services, disks and formats each fail in kinds of their own
+                self.trackers.remove(tracker)
+                message = f"{tracker.title} has failed ({_reason(error)}); this run is no longer logged there."
+                print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
-Tracker = NoTracker | WandbTracker
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def open_tracker(settings: dict[str, Any], folder: Path, record: dict[str, Any]) -> Tracker:
-    """The tracker that the configuration's ``logger`` group names."""
-    return WandbTracker(settings, folder, record) if settings["name"] == "wandb" else NoTracker()
+    """The trackers that the configuration's ``logger`` group names (``name`` and ``also``), for a run in ``folder``.
+
+    Raises :class:`UserError` if a package that one needs is not there.
+    """
+    names = dict.fromkeys([settings["name"], *settings.get("also", ())])
+    opened: list[Tracker] = []
+    for name in names:  # their packages are heavy, and only for those who want them
+        if name == "wandb":
+            from experiments.common.wandb_tracker import WandbTracker
+
+            opened.append(WandbTracker(settings, folder, record))
+        elif name == "tensorboard":
+            from experiments.common.tensorboard_tracker import TensorBoardTracker
+
+            opened.append(TensorBoardTracker(folder, record))
+        elif name == "csv":
+            from experiments.common.csv_tracker import CsvTracker
+
+            opened.append(CsvTracker(folder))
+    return Trackers(opened) if opened else NoTracker()
 
 
 def flat_metrics(entry: dict[str, Any]) -> dict[str, float]:
     """An epoch's entry of the record under the keys that every benchmark logs."""
-    flat = {"learning_rate": entry["learning_rate"], "seconds": entry["seconds"]}
+    flat = {"learning_rate": entry["learning_rate"], "speed/epoch_seconds": entry["seconds"]}
     flat |= {f"train/loss/{task}": loss for task, loss in entry["train_losses"].items()}
     for split in ("validation", "test"):
         flat |= {f"{split}/{name}": value for name, value in entry.get(split, {}).items()}
-    flat |= {f"weights/{task}": weight for task, weight in (entry["weights"] or {}).items()}
-    if entry["smallest_eigenvalue"] is not None:
-        flat["gramian/smallest_eigenvalue"] = entry["smallest_eigenvalue"]
+    flat |= {f"weights/{task}": weight for task, weight in (entry.get("weights") or {}).items()}
+    for name in ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine"):
+        if entry.get(name) is not None:
+            flat[f"gramian/{name}"] = entry[name]
+    flat |= {f"solver/{status}": count for status, count in entry.get("solver_statuses", {}).items()}
+    if seconds := entry.get("train_seconds"):
+        flat |= {f"speed/{count}_per_second": entry[count] / seconds for count in ("steps", "samples")}
     return flat
+
+
+def flat_results(results: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's results (or its status) under ``result/``; what is ``None`` is left out."""
+    named = {**results.get("metrics", {}), **{key: value for key, value in results.items() if key != "metrics"}}
+    return {f"result/{key}": value for key, value in named.items() if value is not None}
+
+
+def pixels(picture: Picture) -> NDArray[np.uint8]:
+    """A picture as bytes ``[H, W, 3]``; raises ``ValueError`` for an array of another shape."""
+    if isinstance(picture, Path):
+        from PIL import Image
+
+        with Image.open(picture) as image:
+            return np.asarray(image.convert("RGB"))
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        array = array[..., None].repeat(3, axis=2)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"a picture has shape {np.shape(picture)}, expected [H, W] or [H, W, 3]")
+    if array.dtype != np.uint8:
+        array = (array.astype(np.float64).clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
+    return array

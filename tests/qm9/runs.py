@@ -37,7 +37,7 @@ SMALL = [
 ]
 
 #: The keys of a record, and of its epochs, that say how long things took.
-TIMES = ("started", "finished", "wall_seconds", "seconds")
+TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds")
 
 
 def small(qm9_root: Path, root: Path, *overrides: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import socket
-import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,11 @@ from experiments.common.engine import Run
 from experiments.common.errors import UserError
 from experiments.qm9 import train as trainer
 from experiments.qm9.metrics import METRICS
+from tests.common.wandb_files import logged
 from tests.qm9.runs import command, numbers, records, run, run_folder, small
 
 NAMES = [metric.name for metric in METRICS]
+GRAMIAN = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
 METHODS = ["ls", "nash_mtl", "mgda", "graddrop", "uw"]
 
 
@@ -140,7 +141,7 @@ class FailingRun:
         self.calls += 1
         raise BrokenPipeError("the service has gone")
 
-    def finish(self) -> None:
+    def finish(self, exit_code: int) -> None:
         self.calls += 1
         raise BrokenPipeError("the service has gone")
 
@@ -155,7 +156,7 @@ def test_a_tracker_that_fails_does_not_stop_the_run(
     found = run(small(qm9_root, tmp_path / "b", "method=ls", "logger=wandb", "logger.mode=offline"))
     assert numbers(found) == expected
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line == "warning: W&B has failed (the service has gone); this run is no longer logged."
+    assert line == "warning: W&B has failed (the service has gone); this run is no longer logged there."
     assert failing.calls == 1, "it is not asked again"
 
 
@@ -181,74 +182,42 @@ def closed_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return address
 
 
-def messages(path: Path) -> list[bytes]:
-    """The messages in an offline W&B file: 7 bytes of header, then a LevelDB log in blocks of 32 KiB."""
-    content, position, found, parts = path.read_bytes(), 7, [], b""
-    assert content.startswith(b":W&B")
-    while position + 7 <= len(content):
-        if 32768 - position % 32768 < 7:  # no room for another header in this block
-            position += 32768 - position % 32768
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, position)
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            found.append(parts)
-            parts = b""
-    return found
-
-
-def logged(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
-    """What lies in a run folder's offline W&B file: the rows, the summary and the configuration."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    rows: list[dict[str, Any]] = []
-    summary: dict[str, Any] = {}
-    config: dict[str, Any] = {}
-    for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        for data in messages(path):
-            record = Record()
-            record.ParseFromString(data)
-            kind = record.WhichOneof("record_type")
-            if kind == "history":
-                items = record.history.item
-                rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
-            elif kind == "summary":
-                items = record.summary.update
-                summary |= {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
-            elif kind == "run":
-                config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-    return rows, summary, config
-
-
 def test_an_unreachable_service_is_logged_offline_with_the_documented_keys(
     qm9_root: Path, tmp_path: Path, closed_port: str, capsys: Any
 ) -> None:
-    wandb = pytest.importorskip("wandb")
+    pytest.importorskip("wandb")
     overrides = ["logger=wandb", "logger.mode=online", "logger.timeout_seconds=2", "method=nash_mtl"]
     started = time.monotonic()
     record = run(small(qm9_root, tmp_path / "runs", *overrides))
     assert time.monotonic() - started < 30
-    wandb.teardown()
     err = capsys.readouterr().err
     assert "warning: W&B cannot be reached" in err and "logging offline in" in err and "Traceback" not in err
 
     folder = run_folder(tmp_path / "runs")
     rows, summary, config = logged(folder)
     assert [row["epoch"] for row in rows] == [0, 1]
+    assert rows[-1]["results/_type"] == "table-file"
     for row, epoch in zip(rows, record["epochs"], strict=True):
         expected = {
             **{f"train/loss/{name}": value for name, value in epoch["train_losses"].items()},
             **{f"weights/{name}": value for name, value in epoch["weights"].items()},
             **{f"{split}/{name}": value for split in ("validation", "test") for name, value in epoch[split].items()},
-            "gramian/smallest_eigenvalue": epoch["smallest_eigenvalue"],
+            **{f"gramian/{name}": epoch[name] for name in GRAMIAN},
+            **{f"solver/{status}": count for status, count in epoch["solver_statuses"].items()},
             "learning_rate": epoch["learning_rate"],
-            "seconds": epoch["seconds"],
+            "speed/epoch_seconds": epoch["seconds"],
+            "speed/steps_per_second": 4 / epoch["train_seconds"],
+            "speed/samples_per_second": 24 / epoch["train_seconds"],
             "epoch": epoch["epoch"],
         }
-        assert {key: value for key, value in row.items() if not key.startswith("_")} == pytest.approx(expected)
+        kept = {key: value for key, value in row.items() if not key.startswith(("_", "results/"))}
+        assert kept == pytest.approx(expected)
         assert {"validation/delta_m", "test/mu", "train/loss/cv", "weights/U0"} <= row.keys()
+        assert row["gramian/smallest_eigenvalue"] < row["gramian/largest_eigenvalue"]
+        assert -1 <= row["gramian/smallest_cosine"] <= 1
     assert summary["result/delta_m"] == pytest.approx(record["results"]["delta_m"])
+    assert summary["result/mu"] == pytest.approx(record["results"]["metrics"]["mu"])
+    assert config["provenance"] == record["data"] and config["protocol"] == record["protocol"]
     assert config["seed"] == 0 and config["method"]["name"] == "nash_mtl"
     written = [path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     assert not any(b"0123456789" * 4 in content for content in written), "a key is never written down"
