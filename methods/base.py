@@ -270,5 +270,8 @@ def checked_gramian(gradients: TaskGradients) -> Tensor:
     finite = gramian.diagonal().isfinite()
     if not bool(finite.all()):
         bad = (~finite).nonzero().flatten().tolist()
-        raise NonFiniteGradient(f"the gradients of tasks {bad} hold NaN or infinite values; nothing was written.")
+        raise NonFiniteGradient(
+            f"the gradients of tasks {bad} hold NaN or infinite values, or squares beyond float64's range; "
+            "nothing was written."
+        )
     return gramian
