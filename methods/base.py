@@ -406,4 +406,7 @@ def check_gramian(gramian: Tensor) -> None:
     finite = gramian.diagonal().isfinite()
     if not bool(finite.all()):
         bad = (~finite).nonzero().flatten().tolist()
-        raise NonFiniteGradient(f"the gradients of tasks {bad} hold NaN or infinite values; nothing was written.")
+        raise NonFiniteGradient(
+            f"the gradients of tasks {bad} hold NaN or infinite values, or squares beyond float64's range; "
+            "nothing was written."
+        )

@@ -47,8 +47,11 @@ class GradDrop(GradientMethod, SeededMethod):
 
     def _drop(self, gradient: Tensor) -> Tensor:
         """From the task gradients ``[K, *shape]`` of one parameter to its gradient ``[*shape]``."""
+        kind = gradient.dtype
+        if kind in (torch.bfloat16, torch.float16):
+            gradient = gradient.float()  # the sums over tasks exceed float16's range before their difference does
         purity = 0.5 * (1.0 + gradient.sum(0) / gradient.abs().sum(0))  # NaN where all are zero: both masks false
         draw = torch.rand(purity.shape, generator=self.generator).to(purity.device)  # float32: bfloat16 rounds to 1
         keep = torch.where(draw < purity, gradient > 0, gradient < 0)
         leak = self.leak.to(gradient).view(-1, *[1] * (gradient.dim() - 1))
-        return (gradient * (leak + (1.0 - leak) * keep)).sum(0)
+        return (gradient * (leak + (1.0 - leak) * keep)).sum(0).to(kind)

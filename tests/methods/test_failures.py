@@ -101,6 +101,32 @@ def test_a_heads_gradient_that_is_nan(key: str, options: dict[str, Any]) -> None
     assert_untouched(problem)
 
 
+def infinite_gradient(x: Tensor) -> Tensor:
+    """Zero, with an infinite derivative by every element of x: the square root's at zero."""
+    return x.sub(x.detach()).sum().sqrt()
+
+
+@every_case
+@pytest.mark.parametrize("make_odd", [nan_gradient, infinite_gradient])
+def test_every_tasks_gradient_is_odd(key: str, options: dict[str, Any], make_odd: Any) -> None:
+    problem = Problem(3)
+    losses = [loss + make_odd(problem.features) for loss in problem.losses()]
+    mark_gradients(problem)
+    with pytest.raises(NonFiniteGradient, match=r"nothing was written"):
+        problem.backward(make(key, 3, **options), losses)
+    assert_untouched(problem)
+
+
+@pytest.mark.parametrize("key", GRADIENT_METHODS)
+def test_gradients_whose_squares_leave_float64(key: str) -> None:
+    problem = Problem(3)
+    losses = problem.losses()
+    mark_gradients(problem)
+    with pytest.raises(NonFiniteGradient, match=r"tasks \[1\] .* beyond float64's range"):
+        problem.backward(make(key, 3), [losses[0], 1e200 * losses[1], losses[2]])
+    assert_untouched(problem)
+
+
 def test_a_gradient_that_is_nan_at_a_step_with_reused_weights() -> None:
     problem = Problem(3)
     method = make("nash_mtl", 3, update_weights_every=2)
@@ -328,6 +354,22 @@ def test_no_task_reaches_the_shared_parameters(key: str, options: dict[str, Any]
     two_steps(problem, key, options, lambda losses: [head.square().sum() + 1.0 for head in problem.heads])
     assert all(p.grad is None for p in problem.shared())
     assert all(head.grad is not None for head in problem.heads)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_losses_that_share_no_graph(key: str, options: dict[str, Any], dtype: torch.dtype) -> None:
+    """Each task has a shared parameter of its own that no other reaches: the Gramian is diagonal."""
+    problem = Problem(3, dtype=dtype)
+    own = [nn.Parameter(torch.full((4,), k + 1.0, dtype=dtype)) for k in range(3)]
+    method = make(key, 3, **options)
+    for _ in range(2):
+        losses = [parameter.square().mean() for parameter in own]
+        method.backward(losses, shared_parameters=own, representation=own)
+        for k, parameter in enumerate(own):
+            assert parameter.grad is not None and bool(parameter.grad.isfinite().all())
+            assert bool((parameter.grad > 0).all()) or (key == "stl" and k < 2), "along the task's own gradient"
+    assert_finite(problem)
 
 
 @every_case

@@ -49,6 +49,15 @@ def test_gradients_of_one_sign_all_survive(dtype: torch.dtype, sign: float) -> N
     assert torch.equal(drop(GradDrop(2), gradient), gradient.sum(0))
 
 
+def test_half_precision_sums_do_not_overflow_before_the_result() -> None:
+    """Σ|g| is beyond float16's 65504 here, while what survives is not."""
+    gradient = torch.tensor([[4e4], [2e4], [-3e4]], dtype=torch.float16).expand(3, 20_000)  # P = ½(1 + 3/9) = 2/3
+    dropped = drop(GradDrop(3), gradient)
+    assert dropped.dtype == torch.float16
+    assert sorted(set(dropped.tolist())) == [-3e4, 6e4]
+    assert (dropped > 0).double().mean().item() == pytest.approx(2 / 3, abs=0.017)  # five standard deviations
+
+
 def test_zero_where_all_gradients_are_zero(gradient: Tensor) -> None:
     gradient[:, 0] = 0.0
     dropped = drop(GradDrop(3), gradient)
