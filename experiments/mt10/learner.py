@@ -16,7 +16,7 @@ from torch import Tensor
 from experiments.common.errors import UserError
 from experiments.mt10.agents import Sizes, check_method, make_architecture
 from experiments.mt10.capture import Captured
-from experiments.mt10.component import Component
+from experiments.mt10.component import Component, snapshot
 from experiments.mt10.health import Health
 from experiments.mt10.networks import Evaluation, count, initial_parameters
 from experiments.mt10.replay import SAMPLINGS, Batch
@@ -32,8 +32,9 @@ class Learner:
     """All networks of S seeds; :meth:`act` and :meth:`update` are what a training loop needs.
 
     ``make_method`` is called with a seed, twice for each: its critics' and its actor's method (and a third time with
-    ``temperature_in_aggregation``). ``tasks``: the tasks' names for CARE; ``None`` for the ten of MT10. A seed's numbers do not depend on which others are trained beside it, but for
-    rounding (batched products of another size): 1e-5 after a few updates.
+    ``temperature_in_aggregation``). ``tasks``: the tasks' names for CARE; ``None`` for the ten of MT10. A seed's
+    numbers do not depend on which others are trained beside it, but for rounding (batched products of another size):
+    1e-5 after a few updates.
 
     Raises :class:`UserError` for an unknown agent or option, or a method that the agent cannot be trained with.
     """
@@ -108,7 +109,8 @@ class Learner:
         self.actor = Component(
             "actor", self.layers, split[True], self._actor_step_losses, methods[1], **shared_settings
         )
-        self._finish: Callable[[Tensor], None] = Captured(self._finish_update) if graph else self._finish_update
+        self._captured = Captured(self._finish_update) if graph else None
+        self._finish: Callable[[Tensor], None] = self._captured or self._finish_update
 
     def _sizes(self, observation_size: int, tasks: Sequence[str] | None) -> Sizes:
         options = self.options
@@ -162,7 +164,7 @@ class Learner:
         }
 
     def check_finite(self) -> None:
-        """Raise :class:`NonFiniteLoss` or :class:`NonFiniteGradient` if an update met such values; waits for a GPU."""
+        """Raise :class:`NonFiniteLoss` or :class:`NonFiniteGradient` if an update met one; waits for a GPU."""
         self.health.check()
 
     def parameter_counts(self) -> dict[str, int]:
@@ -173,8 +175,8 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, as tensors on the CPU and plain values."""
         return {
-            "parameters": {name: value.detach().cpu().clone() for name, value in self.parameters.items()},
-            "targets": {name: value.cpu().clone() for name, value in self.targets.items()},
+            "parameters": snapshot(self.parameters),
+            "targets": snapshot(self.targets),
             "critic": self.critic.state_dict(),
             "actor": self.actor.state_dict(),
             "temperature": self.temperature.state_dict(),
@@ -183,7 +185,7 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned; raises ``ValueError`` if it is of other networks or seeds."""
+        """Restore what :meth:`state_dict` returned; raises ``ValueError`` if its networks or seeds are others."""
         for own, saved in ((self.parameters, state["parameters"]), (self.targets, state["targets"])):
             shapes = {name: tuple(value.shape) for name, value in saved.items()}
             if shapes != {name: tuple(value.shape) for name, value in own.items()}:
@@ -197,6 +199,8 @@ class Learner:
         self.critic.load_state_dict(state["critic"])
         self.actor.load_state_dict(state["actor"])
         self.temperature.load_state_dict(state["temperature"])
+        if self._captured is not None:
+            self._captured.reset()
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved.cpu())
         self.updates = int(state["updates"])
