@@ -90,8 +90,8 @@ def test_sources_name_the_records(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "benchmark is missing; give benchmark=KEY with one of nyuv2, qm9"),
-        (["benchmark=mnist"], "'mnist' is unknown; choose one of nyuv2, qm9"),
+        ([], "benchmark is missing; give benchmark=KEY with one of mt10, nyuv2, qm9"),
+        (["benchmark=mnist"], "'mnist' is unknown; choose one of mt10, nyuv2, qm9"),
         (["benchmark=qm9", "rot=runs"], "'rot=runs' cannot be used .*the settings are benchmark, root"),
         (["benchmark=qm9", "report.reference.x=1"], "cannot be used"),
         (["benchmark=qm9", "report.later=perhaps"], "'report.later=perhaps' cannot be used .*perhaps"),
