@@ -156,8 +156,8 @@ def test_what_is_due_follows_from_the_step() -> None:
 
 def test_initial_updates_are_made_at_once_and_rewards_are_scaled(tmp_path: Path) -> None:
     plain, burst, scaled = (
-        run_one(small(tmp_path / name, f"trainer.{name}"))
-        for name in ("initial_updates=0", "initial_updates=12", "reward_scale=3")
+        run_one(small(tmp_path, f"trainer.{changed}"))
+        for changed in ("initial_updates=0", "initial_updates=12", "reward_scale=3")
     )
     assert [e["updates"] for e in burst["epochs"]] == [0, 22, 42, 62]
     first, tripled = plain["epochs"][0], scaled["epochs"][0]
