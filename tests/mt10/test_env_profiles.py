@@ -82,3 +82,15 @@ def test_normalisation_goes_on_where_it_was_saved() -> None:
     assert all(isinstance(value, torch.Tensor) for value in state.values())
     other.load_state_dict(state)
     assert one(np.full((1, 1), 2.0)) == other(np.full((1, 1), 2.0)) == pytest.approx(2.0, rel=0.05)
+
+
+@needs_simulator
+@pytest.mark.parametrize("backend", ["lean", "stock"])
+def test_an_episode_has_the_whole_horizon(backend: str) -> None:
+    environments = make_environments("mt10-plus", tasks=["window-open"], backend=backend)
+    environments.reset()
+    for actions in random_actions(environments.horizon, 1, 1):
+        step = environments.step(actions)
+    assert np.isfinite(step.observations).all()
+    environments.reset()
+    environments.step(actions)
