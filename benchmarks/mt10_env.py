@@ -20,6 +20,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ def measure(task: str, rewards: str, n_episodes: int) -> tuple[list[Episode], li
     rng = np.random.default_rng(0)
     theirs, ours = [], []
     for number, goal in enumerate(goals):
-        policy = ENV_POLICY_MAP[f"{task}-v3"]()
+        policy: Any = ENV_POLICY_MAP[f"{task}-v3"]()  # type: ignore[abstract]
         observation, actions = reset_to(simulator, stock, goal), []
         for _ in range(_HORIZON):
             action = np.clip(policy.get_action(observation) + _NOISE * rng.normal(size=4), -1.0, 1.0)
@@ -75,7 +76,7 @@ def measure(task: str, rewards: str, n_episodes: int) -> tuple[list[Episode], li
         lean.reset(number)  # takes the snapshot, once for each goal
         theirs.append(play(lambda: stock.reset()[0], lambda action: stock.step(action)[:2], actions))
         lists = [action.tolist() for action in actions]
-        ours.append(play(lambda goal=number: lean.reset(goal), lambda action: lean.step(action)[:2], lists))
+        ours.append(play(partial(lean.reset, number), lambda action: lean.step(action)[:2], lists))
     return theirs, ours
 
 

@@ -46,11 +46,17 @@ class VectorStep(NamedTuple):
 class VectorEnvironment(Protocol):
     """What an agent is trained in and evaluated on."""
 
-    tasks: Sequence[str]
-    seeds: Sequence[int]
     observation_size: int
     action_size: int
-    horizon: int
+    horizon: int  # steps of an episode
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Names, K."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Seeds, S."""
 
     def reset(self) -> np.ndarray:
         """Start an episode in every environment; observations ``[S, K, O]`` float32."""
