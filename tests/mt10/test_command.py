@@ -43,7 +43,7 @@ BAD = [
     (["sac.lrr=3"], "sac.lrr is unknown; did you mean sac.lr?", "There are"),
     (["+sac.lrr=3"], "sac.lrr is unknown; did you mean sac.lr?", "There are"),
     (["trainer.steps=many"], "trainer.steps is 'many'", "expected an integer"),
-    (["tasks=reach"], "tasks", "reach"),
+    (["tasks=reach"], "tasks is not a list", "tasks=[a,b]"),
     (["seed=null"], "seed is null", "it needs a value"),
     # values
     (["seed=-1"], "seed is -1", "0 or a positive number"),

@@ -25,9 +25,9 @@ SHARED_ROWS = [row for row, (agent, _, options) in ROWS.items() if agent == "mtl
 @pytest.mark.parametrize("row", SHARED_ROWS)
 def test_every_method_solves_the_control_problem(row: str, tmp_path: Path) -> None:
     """A random policy succeeds in less than one episode of twenty (see the control problem's own test)."""
-    overrides = [f"row={row}", "tasks=[east,north,west]", "trainer.steps=700", "trainer.initial_steps=60"]
+    overrides = [f"row={row}", "tasks=[east,north,west]", "trainer.steps=600", "trainer.initial_steps=60"]
     overrides += [
-        "trainer.evaluate_every=350",
+        "trainer.evaluate_every=600",
         "trainer.evaluation_episodes=5",
         "sac.width=64",
         "sac.batch_per_task=16",
