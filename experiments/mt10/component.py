@@ -81,6 +81,7 @@ class Component:
         own = [parameter for method in self.methods for parameter in method.parameters()]
         self.method_optimizer = adam(own, method_lr, device) if own else None
         self._held: _Gradients | None = None
+        self._fixed_weights: Tensor | None = None
         halves: list[Callable[..., Any]] = [
             self._gradients_by_task,
             self._weighted_gradients,
@@ -141,7 +142,12 @@ class Component:
     def _weighted_step(
         self, steps: Sequence[Step], inputs: Sequence[Tensor | None], *, weight_heads: bool
     ) -> Outcome:
-        weights = self._stacked_weights(steps)
+        if not isinstance(self.methods[0], LinearScalarization):
+            weights = self._stacked_weights(steps)
+        elif self._fixed_weights is None:  # once: an upload may wait for the device
+            weights = self._fixed_weights = self._stacked_weights(steps)
+        else:
+            weights = self._fixed_weights
         self._held = self._weighted(weights, weights if weight_heads else torch.ones_like(weights), *inputs)
         self._finish_weighted(weights)
         return Outcome(self._held.losses, self._held.extra, list(steps))
@@ -149,12 +155,8 @@ class Component:
     def _task_gradient_step(self, methods: Sequence[GradientMethod], inputs: Sequence[Tensor | None]) -> Outcome:
         self._held = held = self._by_task(*inputs)
         if all(isinstance(method, GramianWeighting) for method in methods):
-            gramians = held.gramians.cpu()  # one wait for all seeds
-            steps = []
-            for index, method in enumerate(methods):
-                assert isinstance(method, GramianWeighting)
-                with self.health.naming(self.name, index):
-                    steps.append(method.step_from_gramian(gramians[index]))
+            assert held.gramians is not None
+            steps = self._steps_from_gramians(held.gramians.cpu())  # one wait for all seeds
             self._finish_by_task(self._stacked_weights(steps))
             return Outcome(held.losses, held.extra, steps)
         stacked = StackedTaskGradients(held.shared)
@@ -169,6 +171,14 @@ class Component:
             heads = _scaled(heads, self._stacked_weights(steps))
         self._write(stacked.restacked(results), heads)
         return Outcome(held.losses, held.extra, steps)
+
+    def _steps_from_gramians(self, gramians: Tensor) -> list[Step]:
+        steps = []
+        for index, (method, gramian) in enumerate(zip(self.methods, gramians, strict=True)):
+            assert isinstance(method, GramianWeighting)
+            with self.health.naming(self.name, index):
+                steps.append(method.step_from_gramian(gramian))
+        return steps
 
     # --- the first half ---
 
@@ -254,7 +264,8 @@ class Component:
 
     def _stacked_weights(self, steps: Sequence[Step]) -> Tensor:
         weights = [step.weights for step in steps]
-        return torch.stack([w for w in weights if w is not None]).to(self.device, torch.float32)
+        stacked = torch.stack([w for w in weights if w is not None]).float()
+        return stacked.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -109,8 +109,11 @@ class Learner:
         self.actor = Component(
             "actor", self.layers, split[True], self._actor_step_losses, methods[1], **shared_settings
         )
-        self._captured = Captured(self._finish_update) if graph else None
-        self._finish: Callable[[Tensor], None] = self._captured or self._finish_update
+        rest: list[Callable[..., Any]] = [self._finish_update, self._act_on_the_mean, self._act_at_random]
+        self._captured: list[Captured] = [Captured(function) for function in rest] if graph else []
+        if graph:
+            rest = list(self._captured)
+        self._finish, self._mean_actions, self._sampled_actions = rest
 
     def _sizes(self, observation_size: int, tasks: Sequence[str] | None) -> Sizes:
         options = self.options
@@ -130,12 +133,9 @@ class Learner:
     @torch.no_grad()
     def act(self, observations: Tensor, *, deterministic: bool) -> Tensor:
         """Actions [S, K, A] in [-1, 1] for observations [S, K, O] on the learner's device."""
-        encoded = self.architecture.encode(self._frozen, observations[:, None, :, None])  # [S, 1, K, 1, O]
-        policy = self.architecture.policy(self._frozen, encoded)
         if deterministic:
-            return mean_action(policy)[:, 0, :, 0]
-        noise = self._noise((self.n_tasks, self.action_size))[:, None, :, None]
-        return sample_actions(policy, noise).actions[:, 0, :, 0]
+            return self._mean_actions(observations).clone()
+        return self._sampled_actions(observations, self._noise((self.n_tasks, self.action_size))).clone()
 
     def update(self, batch: Batch) -> dict[str, Any]:
         """One update from a batch of :class:`Replay`.
@@ -199,11 +199,24 @@ class Learner:
         self.critic.load_state_dict(state["critic"])
         self.actor.load_state_dict(state["actor"])
         self.temperature.load_state_dict(state["temperature"])
-        if self._captured is not None:
-            self._captured.reset()
+        for captured in self._captured:
+            captured.reset()
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved.cpu())
         self.updates = int(state["updates"])
+
+    # --- acting ---
+
+    def _policy(self, observations: Tensor) -> Tensor:
+        """From observations [S, K, O] to the policy's output [S, 1, K, 1, 2A]."""
+        encoded = self.architecture.encode(self._frozen, observations[:, None, :, None])
+        return self.architecture.policy(self._frozen, encoded)
+
+    def _act_on_the_mean(self, observations: Tensor) -> Tensor:
+        return mean_action(self._policy(observations))[:, 0, :, 0]
+
+    def _act_at_random(self, observations: Tensor, noise: Tensor) -> Tensor:
+        return sample_actions(self._policy(observations), noise[:, None, :, None]).actions[:, 0, :, 0]
 
     # --- the components' losses ---
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from experiments.mt10.agents import AGENTS
 from experiments.mt10.capture import Captured
-from tests.mt10.learners import random_batch, small_learner, updated
+from tests.mt10.learners import N_TASKS, OBSERVATIONS, random_batch, small_learner, updated
 
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "plain": ("mtl_sac", "ls", {}),
@@ -28,7 +30,9 @@ def test_captured_halves_give_the_same_numbers(case: str) -> None:
     for capture in ("none", "graph"):
         learner = small_learner(agent, method, seeds=(0, 1), method_options=method_options, capture=capture)
         losses = [learner.update(random_batch(2, seed=step)) for step in range(7)]
-        results.append((learner.parameters, learner.temperature.values(), [r["critic_loss"] for r in losses]))
+        observations = torch.randn(2, N_TASKS, OBSERVATIONS, generator=torch.Generator().manual_seed(1))
+        acted = [learner.act(observations * t, deterministic=t % 2 == 0) for t in range(4)]
+        results.append((learner.parameters, learner.temperature.values(), [r["critic_loss"] for r in losses] + acted))
     (plain, temperature, losses), (captured, captured_temperature, captured_losses) = results
     for name, value in plain.items():
         assert torch.equal(value, captured[name]), name
@@ -74,3 +78,33 @@ class TestCaptured:
         for arguments in ((torch.ones(4), None), (torch.ones(3), torch.ones(1))):
             with pytest.raises(ValueError, match="other shapes"):
                 captured(*arguments)
+
+
+class Reads(TorchDispatchMode):
+    """Counts the operations that make the host wait for numbers of the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        waiting = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "unique")
+        self.count += any(name in func.name() for name in waiting) and "not_equal" not in func.name()
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("capture", ["none", "graph"])
+def test_a_plain_update_never_waits_for_the_device(agent: str, capture: str) -> None:
+    """On a CPU with the look at the flag left out, as on a GPU: what else reads a number is seen."""
+    learner = small_learner(agent, capture=capture)
+    learner.update(random_batch())
+    batch, observations = random_batch(seed=1), torch.zeros(1, N_TASKS, OBSERVATIONS)
+    with Reads() as with_look:
+        learner.update(batch)
+    assert with_look.count > 0
+    learner.health.device = torch.device("meta")
+    with Reads() as reads:
+        learner.update(batch)
+        learner.act(observations, deterministic=False)
+    assert reads.count == 0
