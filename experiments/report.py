@@ -32,7 +32,12 @@ from experiments.common.files import atomic_write, write_json
 from experiments.common.options import parse_options
 from experiments.common.published import load_published
 from experiments.common.result_tables import reference_of, result_table
+from experiments.common.style import save_figure
 from experiments.common.tables import Table, to_csv, to_latex, to_markdown
+from experiments.mt10.curves import draw_curves
+from experiments.mt10.metrics import METRICS as MT10_METRICS
+from experiments.mt10.rows import MT10Protocol, mt10_protocols
+from experiments.mt10.tables import mt10_tables
 from experiments.nyuv2.metrics import METRICS as NYUV2_METRICS
 from experiments.qm9.metrics import METRICS as QM9_METRICS
 
@@ -47,6 +52,7 @@ class Benchmark(NamedTuple):
 
 #: Benchmarks by the name that their records carry; a further one is one line.
 BENCHMARKS = {
+    "mt10": Benchmark(title="MT10", metrics=MT10_METRICS),
     "nyuv2": Benchmark(title="NYUv2", metrics=NYUV2_METRICS, delta_m_digits=2),
     "qm9": Benchmark(title="QM9", metrics=QM9_METRICS, delta_m_digits=1),
 }
@@ -73,11 +79,13 @@ def read_options(arguments: Sequence[str] | None = None) -> ReportOptions:
     return parse_options(ReportOptions, arguments, choices={"benchmark": BENCHMARKS}, description=__doc__)
 
 
-def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Protocol, Table]]:
-    """The table of every protocol with finished runs; raises :class:`UserError` where there is none."""
+def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Protocol | MT10Protocol, Table]]:
+    """The table of every protocol with finished runs (MT10: up to three); raises :class:`UserError` without any."""
     benchmark = BENCHMARKS[options.benchmark]
     names = [metric.name for metric in benchmark.metrics]
-    found = protocols(runs, names)
+    found: Sequence[Protocol | MT10Protocol] = (
+        mt10_protocols(runs) if options.benchmark == "mt10" else protocols(runs, names)
+    )
     if not found:
         raise UserError(
             f"{options.root} has no finished {benchmark.title} runs{_count_unfinished(runs)}; make some with "
@@ -90,8 +98,12 @@ def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Proto
             raise UserError(f"protocol {options.protocol!r} has no finished runs; those that have are {available}.")
     choice = options.report
     published = load_published(options.benchmark) if choice.published or choice.reference != "ours" else None
-    tables = []
+    tables: list[tuple[Protocol | MT10Protocol, Table]] = []
     for protocol in found:
+        if isinstance(protocol, MT10Protocol):
+            named = mt10_tables(protocol, published if choice.published else None, later=choice.later)
+            tables += [(protocol.named(name), table) for name, table in named.items()]
+            continue
         reference = reference_of(protocol, benchmark.metrics, choice.reference, published)
         tables.append(
             (
@@ -110,19 +122,24 @@ def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Proto
     return tables
 
 
-def write_tables(folder: Path, tables: Sequence[tuple[Protocol, Table]]) -> None:
-    """Write each protocol's three files and one ``sources.json``; raises :class:`UserError` if they cannot be."""
+def write_tables(folder: Path, tables: Sequence[tuple[Protocol | MT10Protocol, Table]]) -> None:
+    """Write each table's three files, MT10's learning curves, and one ``sources.json``.
+
+    Raises :class:`UserError` if they cannot be written.
+    """
     try:
         for protocol, table in tables:
             for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
                 with atomic_write(folder / f"{protocol.name}.{suffix}") as file:
                     file.write(text.encode())
+            if isinstance(protocol, MT10Protocol) and protocol.name == protocol.digest:
+                save_figure(draw_curves(protocol), folder / f"{protocol.name}-curves", ("png", "svg"))
         write_json(folder / "sources.json", {protocol.name: sources(protocol) for protocol, _ in tables})
     except OSError as error:
         raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
 
 
-def sources(protocol: Protocol) -> dict[str, Any]:
+def sources(protocol: Protocol | MT10Protocol) -> dict[str, Any]:
     """Which records went into a protocol's table and which did not."""
     return {
         "config": protocol.config,

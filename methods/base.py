@@ -274,7 +274,7 @@ class GradientMethod(Method):
         """The shared gradient, one tensor a parameter, and the weights and diagnostics to return."""
 
     def reused_weights(self) -> Tensor | None:
-        """The weights ``[K]`` that the next step takes over from an earlier one; ``None`` if it needs task gradients."""
+        """The weights ``[K]`` that the next step takes over from earlier; ``None`` if it needs task gradients."""
         return None
 
     def step_from_task_gradients(

@@ -45,6 +45,8 @@ def one_line(error: BaseException) -> str:
             return f"{setting} is a group of settings, not a value; set {within}."
         if "not a valid bool" in str(cause):
             return f"{setting} is {cause.value!r}; expected true or false."
+        if "is not a ListConfig" in str(cause):
+            return f"{setting} is not a list; write it such as {setting}=[a,b]."
         if isinstance(cause, InterpolationResolutionError):
             return f"{setting} cannot be resolved: {_sentence(str(cause))}"
         return f"{setting}: {_sentence(str(cause))}"

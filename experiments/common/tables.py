@@ -29,11 +29,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and its spread over the seeds; ``None`` where there is none. ``digits`` replaces the column's."""
+    """A value and its spread over the seeds; ``None`` where there is none.
+
+    ``digits`` replaces the column's, ``std_digits`` those of the spread.
+    """
 
     mean: float | None = None
     std: float | None = None
     digits: int | None = None
+    std_digits: int | None = None
 
     def text(self, column: Column) -> str:
         """The rounded mean, or a dash."""
@@ -41,7 +45,7 @@ class Cell:
         return "–" if self.mean is None else f"{self.mean:.{digits}f}"
 
     def std_text(self, column: Column) -> str | None:
-        digits = column.digits if self.digits is None else self.digits
+        digits = next(d for d in (self.std_digits, self.digits, column.digits) if d is not None)
         return None if self.mean is None or self.std is None else f"{self.std:.{digits}f}"
 
 

@@ -52,7 +52,7 @@ class Sizes:
 
 
 class Encoded(NamedTuple):
-    """``state`` [S, 1, K, B, F]: what actor and critics see; ``task`` [S, 1, K, 1, E] for agents with a task encoder."""
+    """``state`` [S, 1, K, B, F]: what actor and critics see; ``task`` [S, 1, K, 1, E] where there is an encoder."""
 
     state: Tensor
     task: Tensor | None
@@ -218,8 +218,8 @@ def check_method(agent: str, method: Method) -> None:
     check_agent(agent, key)
     if method.needs_representation:
         raise UserError(
-            f"method {key} wants the gradients of a representation that all tasks' heads read, which {agent} does not "
-            "have; set method.gradients=shared."
+            f"method {key} wants the gradients of a representation that the heads of all tasks read, and {agent} has "
+            "none; set method.gradients=shared."
         )
     if agent == "stl_sac" and isinstance(method, GradientMethod):
         raise UserError(f"agent stl_sac shares no parameters between tasks; {key} has nothing to combine.")

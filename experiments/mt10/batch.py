@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +27,10 @@ class TaskEnvironment(Protocol):
     def close(self) -> None: ...
 
 
-BACKENDS: dict[str, type[TaskEnvironment]] = {"lean": LeanEnvironment, "stock": StockEnvironment}
+BACKENDS: dict[str, Callable[[str, np.ndarray, str], TaskEnvironment]] = {
+    "lean": LeanEnvironment,
+    "stock": StockEnvironment,
+}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ class Captured:
 
     def __init__(self, function: Callable[..., Any], pool: Any = None) -> None:
         self.function, self.pool = function, pool
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the graph: needed where a tensor that the function reads or writes has been replaced by another."""
         self.calls = 0
         self._arguments: tuple[Tensor | None, ...] | None = None
         self._result: Any = None

@@ -1,9 +1,10 @@
 """CARE: contextual attention over a mixture of observation encoders, Sodhani et al., ICML 2021, as in mtrl.
 
-k encoders Linear(O, 50), ReLU, Linear(50, 50) are mixed by an attention over them, a softmax of a small network of the
-task's encoding (detached there); actor and critics see the mixture beside the task's encoding. That comes from a fixed
-embedding of the task's description (see :mod:`experiments.mt10.embeddings`): ReLU, Linear(768, 100), ReLU, Linear(100, 50),
-ReLU, and three linear layers of 50. k is four, as in mtrl's command for MT10 (nine in its configuration).
+k encoders Linear(O, 50), ReLU, Linear(50, 50) are mixed by an attention over them, a softmax of a small network of
+the task's encoding (detached there); actor and critics see the mixture beside the task's encoding. That comes from a
+fixed embedding of the task's description (see :mod:`experiments.mt10.embeddings`): ReLU, Linear(768, 100), ReLU,
+Linear(100, 50), ReLU, and three linear layers of 50. k is four, as in mtrl's command for MT10 (nine in its
+configuration).
 
 Everything that is trained is shared by the tasks: actor 364,408, critics 726,402, observation encoders 12,800 for 12
 observations and their attention 5,304, task encoder 89,600. The critics' losses train the encoders; the actor reads

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from experiments.mt10.capture import Captured
 from experiments.mt10.health import Health
 from experiments.mt10.networks import Evaluation, Layers, is_task_specific, probes
 from experiments.mt10.stacked_gradients import StackedTaskGradients
-from methods import GradientMethod, GramianWeighting, LossWeighting, Method, NonFiniteGradient, Step
+from methods import GradientMethod, GramianWeighting, LossWeighting, Method, Step
 from methods.gradients import clip_gradient_norm, compute_task_gradients, scalar_gradients
 from methods.ls import LinearScalarization
 
@@ -29,7 +30,7 @@ Losses = Callable[..., tuple[Tensor, Tensor | None]]
 
 
 class Outcome(NamedTuple):
-    """``losses`` [S, K], detached; ``extra``: what the losses' function returned beside them; a step for each seed."""
+    """``losses`` [S, K], detached; ``extra``: what their function returned beside them; a step for each seed."""
 
     losses: Tensor
     extra: Tensor | None
@@ -80,9 +81,17 @@ class Component:
         own = [parameter for method in self.methods for parameter in method.parameters()]
         self.method_optimizer = adam(own, method_lr, device) if own else None
         self._held: _Gradients | None = None
-        wrap: Callable[[Callable[..., Any]], Callable[..., Any]] = Captured if capture else _as_it_is
-        self._by_task, self._weighted = wrap(self._gradients_by_task), wrap(self._weighted_gradients)
-        self._finish_by_task, self._finish_weighted = wrap(self._apply_by_task), wrap(self._apply_weighted)
+        self._fixed_weights: Tensor | None = None
+        halves: list[Callable[..., Any]] = [
+            self._gradients_by_task,
+            self._weighted_gradients,
+            self._apply_by_task,
+            self._apply_weighted,
+        ]
+        self._captured: list[Captured] = [Captured(half) for half in halves] if capture else []
+        if capture:
+            halves = list(self._captured)
+        self._by_task, self._weighted, self._finish_by_task, self._finish_weighted = halves
 
     def step(self, *inputs: Tensor | None) -> Outcome:
         """One step of all seeds. Raises :class:`NonFiniteLoss` and :class:`NonFiniteGradient` before it writes."""
@@ -97,14 +106,17 @@ class Component:
             return self._reusing_step(methods, inputs)
         return self._task_gradient_step(methods, inputs)
 
+    def task_gradients(self, *inputs: Tensor | None) -> StackedTaskGradients:
+        """The K gradients of the shared parameters, as a gradient method's step computes them; writes nothing."""
+        return StackedTaskGradients(self._gradients_by_task(*inputs).shared)
+
     # --- steps by the kind of method ---
 
     def _fixed_steps(self) -> list[Step]:
         return [Step(m.task_weights, {}) for m in self.methods if isinstance(m, LinearScalarization)]
 
     def _objective_step(self, inputs: Sequence[Tensor | None]) -> Outcome:
-        losses, extra = self.losses(Evaluation(self.layers, self.parameters), *inputs)
-        self._check_losses(losses)
+        losses, extra = self._evaluate(Evaluation(self.layers, self.parameters), inputs)
         total, steps = losses.new_zeros(()), []
         for method, own in zip(self.methods, losses, strict=True):
             assert isinstance(method, LossWeighting)
@@ -130,22 +142,21 @@ class Component:
     def _weighted_step(
         self, steps: Sequence[Step], inputs: Sequence[Tensor | None], *, weight_heads: bool
     ) -> Outcome:
-        weights = self._stacked_weights(steps)
+        if not isinstance(self.methods[0], LinearScalarization):
+            weights = self._stacked_weights(steps)
+        elif self._fixed_weights is None:  # once: an upload may wait for the device
+            weights = self._fixed_weights = self._stacked_weights(steps)
+        else:
+            weights = self._fixed_weights
         self._held = self._weighted(weights, weights if weight_heads else torch.ones_like(weights), *inputs)
-        self._check_losses(self._held.losses)
         self._finish_weighted(weights)
         return Outcome(self._held.losses, self._held.extra, list(steps))
 
     def _task_gradient_step(self, methods: Sequence[GradientMethod], inputs: Sequence[Tensor | None]) -> Outcome:
         self._held = held = self._by_task(*inputs)
-        self._check_losses(held.losses)
         if all(isinstance(method, GramianWeighting) for method in methods):
-            gramians = held.gramians.cpu()  # one wait for all seeds
-            steps = []
-            for index, method in enumerate(methods):
-                assert isinstance(method, GramianWeighting)
-                with self.health.naming(self.name, index):
-                    steps.append(method.step_from_gramian(gramians[index]))
+            assert held.gramians is not None
+            steps = self._steps_from_gramians(held.gramians.cpu())  # one wait for all seeds
             self._finish_by_task(self._stacked_weights(steps))
             return Outcome(held.losses, held.extra, steps)
         stacked = StackedTaskGradients(held.shared)
@@ -161,7 +172,20 @@ class Component:
         self._write(stacked.restacked(results), heads)
         return Outcome(held.losses, held.extra, steps)
 
+    def _steps_from_gramians(self, gramians: Tensor) -> list[Step]:
+        steps = []
+        for index, (method, gramian) in enumerate(zip(self.methods, gramians, strict=True)):
+            assert isinstance(method, GramianWeighting)
+            with self.health.naming(self.name, index):
+                steps.append(method.step_from_gramian(gramian))
+        return steps
+
     # --- the first half ---
+
+    def _evaluate(self, trained: Evaluation, inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        losses, extra = self.losses(trained, *inputs)
+        self.health.note_losses(self.name, losses.detach())
+        return losses, extra
 
     def _gradients_by_task(self, *inputs: Tensor | None) -> _Gradients:
         method = self.methods[0]
@@ -169,15 +193,15 @@ class Component:
         if method.task_gradients != "auto":
             return self._gradients_by_passes(method.task_gradients, inputs)
         trained = probes(self.layers, self.parameters, self.n_tasks)
-        losses, extra = self.losses(Evaluation(self.layers, trained, per_task=True), *inputs)
+        losses, extra = self._evaluate(Evaluation(self.layers, trained, per_task=True), inputs)
         tensors = [*(trained[name] for name in self.shared_names), *self.heads]
         gradients = _present(torch.autograd.grad(losses.sum(), tensors))
         shared, heads, _ = _split(gradients, len(self.shared), len(self.heads))
         return self._with_gramians(losses, extra, shared, heads)
 
     def _gradients_by_passes(self, strategy: str, inputs: Sequence[Tensor | None]) -> _Gradients:
-        """K backward passes (``loop``) or their vectorised form (``batched``): for any architecture, and to compare."""
-        losses, extra = self.losses(Evaluation(self.layers, self.parameters), *inputs)
+        """K backward passes (``loop``), or vectorised (``batched``): for any architecture, and to compare."""
+        losses, extra = self._evaluate(Evaluation(self.layers, self.parameters), inputs)
         by_task = list(losses.sum(dim=0))  # seeds do not meet: one pass has every seed's own gradient
         found = compute_task_gradients(by_task, self.shared, strategy=strategy, retain_graph=bool(self.heads))
         shared = [gradient.movedim(0, 2) for gradient in _present(found.per_tensor)]
@@ -192,7 +216,7 @@ class Component:
         return _Gradients(losses.detach(), extra, shared, heads, gramians)
 
     def _weighted_gradients(self, weights: Tensor, head_weights: Tensor, *inputs: Tensor | None) -> _Gradients:
-        losses, extra = self.losses(Evaluation(self.layers, self.parameters), *inputs)
+        losses, extra = self._evaluate(Evaluation(self.layers, self.parameters), inputs)
         separate = bool(self.heads) and not self._weights_heads()
         objective = (losses * weights).sum()
         if separate:
@@ -238,18 +262,16 @@ class Component:
 
     # --- helpers ---
 
-    def _check_losses(self, losses: Tensor) -> None:
-        self.health.note_losses(self.name, losses.detach())
-
     def _stacked_weights(self, steps: Sequence[Step]) -> Tensor:
         weights = [step.weights for step in steps]
-        return torch.stack([w for w in weights if w is not None]).to(self.device, torch.float32)
+        stacked = torch.stack([w for w in weights if w is not None]).float()
+        return stacked.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "optimizer": self.optimizer.state_dict(),
-            "methods": [method.state_dict() for method in self.methods],
-            "method_optimizer": None if self.method_optimizer is None else self.method_optimizer.state_dict(),
+            "optimizer": snapshot(self.optimizer.state_dict()),
+            "methods": [snapshot(method.state_dict()) for method in self.methods],
+            "method_optimizer": snapshot(self.method_optimizer.state_dict()) if self.method_optimizer else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -258,6 +280,8 @@ class Component:
             method.load_state_dict(own)
         if self.method_optimizer is not None:
             self.method_optimizer.load_state_dict(state["method_optimizer"])
+        for captured in self._captured:
+            captured.reset()  # the optimiser has new tensors
 
 
 def adam(parameters: Sequence[Tensor], lr: float, device: torch.device) -> torch.optim.Adam:
@@ -266,8 +290,9 @@ def adam(parameters: Sequence[Tensor], lr: float, device: torch.device) -> torch
     return torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu)
 
 
-def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
+def snapshot(state: Any) -> Any:
+    """A copy on the CPU that later steps do not change."""
+    return pytree.tree_map(lambda leaf: leaf.detach().cpu().clone() if isinstance(leaf, Tensor) else leaf, state)
 
 
 def _scaled(heads: Sequence[Tensor], weights: Tensor) -> list[Tensor]:

@@ -1,8 +1,8 @@
 """Fixed embeddings of task descriptions for CARE: computed offline from our own texts, or read from a user's file.
 
-mtrl ships RoBERTa embeddings of its own descriptions, whose ten vectors are nearly alike (cosines from 0.9988). Ours are
-TF-IDF vectors of words and character n-grams, hashed into a fixed number of non-negative entries: deterministic, without
-a language model, and distinct (the largest cosine is that of window-open and window-close).
+mtrl ships RoBERTa embeddings of its own descriptions, whose ten vectors are nearly alike (cosines from 0.9988). Ours
+are TF-IDF vectors of words and character n-grams, hashed into a fixed number of non-negative entries: deterministic,
+without a language model, and distinct (the largest cosine is that of window-open and window-close).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _SUFFIXES = ("", "-v1", "-v2", "-v3")  # under which a file may know a task; mtr
 def task_embeddings(tasks: Sequence[str] | None, n_tasks: int, path: str | None = None) -> Tensor:
     """The embeddings [K, D] of tasks in their order, float32; D is 768 or the file's.
 
-    ``tasks``: names; ``None`` stands for the ten of MT10 and is an error if there are not ten. ``path``: a JSON file in
-    mtrl's format, an object from task names (``reach-v1``; a version may be missing) to lists of numbers of one length.
-    A task that we have no description of is described by its name.
+    ``tasks``: names; ``None`` stands for the ten of MT10 and is an error if there are not ten. ``path``: a JSON file
+    in mtrl's format, an object from task names (``reach-v1``; a version may be missing) to lists of numbers of one
+    length. A task that we have no description of is described by its name.
 
     Raises :class:`UserError` for a file that cannot be read, lacks a task or holds anything but finite numbers.
     """

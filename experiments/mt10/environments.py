@@ -21,8 +21,10 @@ from experiments.mt10.batch import BACKENDS, Batch, Exchange, Recipe
 from experiments.mt10.normalize_rewards import RewardNormalizer
 from experiments.mt10.observations import ObservationView
 from experiments.mt10.profiles import Profile, get_profile
+from experiments.mt10.scene import get_scene
 from experiments.mt10.simulator import load_simulator
 from experiments.mt10.tasks import ACTION_SIZE, TASKS, check_tasks
+from experiments.mt10.workers import WorkerBatch
 
 _GOAL_STREAM = 1  # keeps the generator that draws goals at resets apart from others of the same seed
 
@@ -44,11 +46,17 @@ class VectorStep(NamedTuple):
 class VectorEnvironment(Protocol):
     """What an agent is trained in and evaluated on."""
 
-    tasks: Sequence[str]
-    seeds: Sequence[int]
     observation_size: int
     action_size: int
-    horizon: int
+    horizon: int  # steps of an episode
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Names, K."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Seeds, S."""
 
     def reset(self) -> np.ndarray:
         """Start an episode in every environment; observations ``[S, K, O]`` float32."""
@@ -94,7 +102,11 @@ class Environments:
         self._steps: int | None = None  # of the episode; None before the first
         normalize = profile.normalize_rewards and not evaluation
         self._normalizer = RewardNormalizer(self._shape) if normalize else None
-        self._batch = Batch(self._recipes, Exchange.empty(len(self._recipes)))
+        self._batch: Batch | WorkerBatch
+        if workers:
+            self._batch = WorkerBatch(self._recipes, workers)
+        else:
+            self._batch = Batch(self._recipes, Exchange.empty(len(self._recipes)))
 
     def reset(self) -> np.ndarray:
         """Start an episode in every environment; observations ``[S, K, O]`` float32.
@@ -171,6 +183,15 @@ class Environments:
         if self._steps is not None:
             pairs = zip(state["physics"], state["frames"], strict=True)
             self._batch.set_states([(physics.numpy(), frame.numpy()) for physics, frame in pairs], self._steps)
+
+    def physics(self, seed_index: int, task_index: int) -> tuple[str, np.ndarray, np.ndarray]:
+        """Task, goal vector and physics state of one environment, for drawing it."""
+        if self._steps is None:
+            raise UserError("no episode has begun; call reset() first.")
+        index = seed_index * len(self.tasks) + task_index
+        recipe = self._recipes[index]
+        goals = get_scene(recipe.task).goals(recipe.seed, recipe.n_goals)
+        return recipe.task, goals[self._batch.exchange.goals[index]], self._batch.get_states()[index][0]
 
     def close(self) -> None:
         """End worker processes and give memory back; calling it twice does no harm."""

@@ -1,8 +1,8 @@
 """Non-finite losses and gradients of stacked seeds: found before anything is written, named by seed and task.
 
-On a CPU each is reported at once. On a GPU, where looking waits for the device, a flag on the device turns every later
-write off (Adam skips its step, moving averages stand still) and is read now and then: the run stops a few updates
-later, with the parameters that it had before the first non-finite number.
+On a CPU each is reported at once. On a GPU, where looking waits for the device, a flag on the device turns every
+later write off (Adam skips its step, moving averages stand still) and is read now and then: the run stops a few
+updates later, with the parameters that it had before the first non-finite number.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Health:
         self._stop_where(bad)
 
     def guard(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the optimiser's next step do nothing if a non-finite value has been seen (as under gradient scaling)."""
+        """Make the optimiser's next step do nothing after a non-finite value (as under gradient scaling)."""
         optimizer.found_inf = self._stopped  # type: ignore[attr-defined]
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from experiments.common.errors import UserError
 from experiments.mt10.agents import Sizes, check_method, make_architecture
 from experiments.mt10.capture import Captured
-from experiments.mt10.component import Component
+from experiments.mt10.component import Component, snapshot
 from experiments.mt10.health import Health
 from experiments.mt10.networks import Evaluation, count, initial_parameters
 from experiments.mt10.replay import SAMPLINGS, Batch
@@ -32,8 +32,9 @@ class Learner:
     """All networks of S seeds; :meth:`act` and :meth:`update` are what a training loop needs.
 
     ``make_method`` is called with a seed, twice for each: its critics' and its actor's method (and a third time with
-    ``temperature_in_aggregation``). ``tasks``: the tasks' names for CARE; ``None`` for the ten of MT10. A seed's numbers do not depend on which others are trained beside it, but for
-    rounding (batched products of another size): 1e-5 after a few updates.
+    ``temperature_in_aggregation``). ``tasks``: the tasks' names for CARE; ``None`` for the ten of MT10. A seed's
+    numbers do not depend on which others are trained beside it, but for rounding (batched products of another size):
+    1e-5 after a few updates.
 
     Raises :class:`UserError` for an unknown agent or option, or a method that the agent cannot be trained with.
     """
@@ -108,7 +109,11 @@ class Learner:
         self.actor = Component(
             "actor", self.layers, split[True], self._actor_step_losses, methods[1], **shared_settings
         )
-        self._finish: Callable[[Tensor], None] = Captured(self._finish_update) if graph else self._finish_update
+        rest: list[Callable[..., Any]] = [self._finish_update, self._act_on_the_mean, self._act_at_random]
+        self._captured: list[Captured] = [Captured(function) for function in rest] if graph else []
+        if graph:
+            rest = list(self._captured)
+        self._finish, self._mean_actions, self._sampled_actions = rest
 
     def _sizes(self, observation_size: int, tasks: Sequence[str] | None) -> Sizes:
         options = self.options
@@ -128,12 +133,9 @@ class Learner:
     @torch.no_grad()
     def act(self, observations: Tensor, *, deterministic: bool) -> Tensor:
         """Actions [S, K, A] in [-1, 1] for observations [S, K, O] on the learner's device."""
-        encoded = self.architecture.encode(self._frozen, observations[:, None, :, None])  # [S, 1, K, 1, O]
-        policy = self.architecture.policy(self._frozen, encoded)
         if deterministic:
-            return mean_action(policy)[:, 0, :, 0]
-        noise = self._noise((self.n_tasks, self.action_size))[:, None, :, None]
-        return sample_actions(policy, noise).actions[:, 0, :, 0]
+            return self._mean_actions(observations).clone()
+        return self._sampled_actions(observations, self._noise((self.n_tasks, self.action_size))).clone()
 
     def update(self, batch: Batch) -> dict[str, Any]:
         """One update from a batch of :class:`Replay`.
@@ -162,7 +164,7 @@ class Learner:
         }
 
     def check_finite(self) -> None:
-        """Raise :class:`NonFiniteLoss` or :class:`NonFiniteGradient` if an update met such values; waits for a GPU."""
+        """Raise :class:`NonFiniteLoss` or :class:`NonFiniteGradient` if an update met one; waits for a GPU."""
         self.health.check()
 
     def parameter_counts(self) -> dict[str, int]:
@@ -173,8 +175,8 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, as tensors on the CPU and plain values."""
         return {
-            "parameters": {name: value.detach().cpu().clone() for name, value in self.parameters.items()},
-            "targets": {name: value.cpu().clone() for name, value in self.targets.items()},
+            "parameters": snapshot(self.parameters),
+            "targets": snapshot(self.targets),
             "critic": self.critic.state_dict(),
             "actor": self.actor.state_dict(),
             "temperature": self.temperature.state_dict(),
@@ -183,7 +185,7 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned; raises ``ValueError`` if it is of other networks or seeds."""
+        """Restore what :meth:`state_dict` returned; raises ``ValueError`` if its networks or seeds are others."""
         for own, saved in ((self.parameters, state["parameters"]), (self.targets, state["targets"])):
             shapes = {name: tuple(value.shape) for name, value in saved.items()}
             if shapes != {name: tuple(value.shape) for name, value in own.items()}:
@@ -197,9 +199,24 @@ class Learner:
         self.critic.load_state_dict(state["critic"])
         self.actor.load_state_dict(state["actor"])
         self.temperature.load_state_dict(state["temperature"])
+        for captured in self._captured:
+            captured.reset()
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved.cpu())
         self.updates = int(state["updates"])
+
+    # --- acting ---
+
+    def _policy(self, observations: Tensor) -> Tensor:
+        """From observations [S, K, O] to the policy's output [S, 1, K, 1, 2A]."""
+        encoded = self.architecture.encode(self._frozen, observations[:, None, :, None])
+        return self.architecture.policy(self._frozen, encoded)
+
+    def _act_on_the_mean(self, observations: Tensor) -> Tensor:
+        return mean_action(self._policy(observations))[:, 0, :, 0]
+
+    def _act_at_random(self, observations: Tensor, noise: Tensor) -> Tensor:
+        return sample_actions(self._policy(observations), noise[:, None, :, None]).actions[:, 0, :, 0]
 
     # --- the components' losses ---
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -54,11 +55,9 @@ Layer = Linear | Embedding
 Layers = dict[str, Layer]
 
 
-def stack_layers(
-    name: str, sizes: Sequence[int], *, copies: int = 1, task_specific: bool = False, first: int = 0
-) -> Layers:
+def stack_layers(name: str, sizes: Sequence[int], *, copies: int = 1, task_specific: bool = False) -> Layers:
     """Linear layers ``name.0``, ``name.1``, … between consecutive ``sizes``."""
-    pairs = enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=first)
+    pairs = enumerate(pairwise(sizes))
     return {f"{name}.{i}": Linear(inputs, outputs, copies, task_specific) for i, (inputs, outputs) in pairs}
 
 
@@ -68,7 +67,7 @@ def initial_parameters(
     """All parameters, stacked over seeds [S, …]; a seed's values depend on its own generator (a CPU one) alone."""
     per_seed = []
     for generator in generators:
-        own = {}
+        own: dict[str, Tensor] = {}
         for name, layer in layers.items():
             own |= {f"{name}.{part}": value for part, value in layer.initial(n_tasks, generator).items()}
         per_seed.append(own)

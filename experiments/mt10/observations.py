@@ -20,14 +20,13 @@ class ObservationView:
     """The profile's view: ``[S, K, 39]`` float64 to ``[S, K, O]`` float32."""
 
     def __init__(self, profile: Profile, n_tasks: int) -> None:
-        self._columns = _PAPER_VIEW if profile.observation == "paper" else list(range(FULL_SIZE))
-        self._n_tasks = n_tasks if profile.task_one_hot else 0
-        self.size = len(self._columns) + self._n_tasks
+        self._columns = _PAPER_VIEW if profile.observation == "paper" else slice(None)
+        self._n_columns = len(_PAPER_VIEW) if profile.observation == "paper" else FULL_SIZE
+        self._indicators = np.eye(n_tasks, n_tasks if profile.task_one_hot else 0, dtype=np.float32)  # [K, K or 0]
+        self.size = self._n_columns + self._indicators.shape[1]
 
     def __call__(self, full: np.ndarray) -> np.ndarray:
-        view = np.zeros((*full.shape[:2], self.size), dtype=np.float32)
-        n_columns = len(self._columns)
-        view[..., :n_columns] = full[..., self._columns]
-        if self._n_tasks:
-            view[..., n_columns:] = np.eye(self._n_tasks, dtype=np.float32)
+        view = np.empty((*full.shape[:2], self.size), dtype=np.float32)
+        view[..., : self._n_columns] = full[..., self._columns]
+        view[..., self._n_columns :] = self._indicators
         return view

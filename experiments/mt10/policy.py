@@ -49,6 +49,7 @@ def load_policy(folder: Path, record: Mapping[str, Any], environment: VectorEnvi
         seeds=[record["seed"]],
         make_method=lambda seed: get_method("ls", n_tasks),  # takes no part in acting
         options=SACOptions(**{**record["config"]["sac"], "capture": "none"}),
+        tasks=environment.tasks,
     )
     try:
         parameters = torch.load(path, map_location="cpu", weights_only=True)

@@ -82,7 +82,8 @@ class Replay:
         parts = [torch.as_tensor(part) for part in (observations, actions, rewards, next_observations)]
         parts[2] = parts[2].unsqueeze(-1)
         # Joined where they are (usually on the CPU), so that one copy takes them to the device.
-        self.rows[:, :, self.position] = torch.cat([part.to(torch.float32) for part in parts], dim=-1).to(self.device)
+        row = torch.cat([part.to(torch.float32) for part in parts], dim=-1)
+        self.rows[:, :, self.position] = row.to(self.device, non_blocking=True)
         self.position = (self.position + 1) % self.capacity
         self.length = min(self.length + 1, self.capacity)
 

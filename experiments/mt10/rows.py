@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.common.aggregate import Run, method_id, option_labels
@@ -45,9 +45,11 @@ class MT10Row:
 
 @dataclass(frozen=True)
 class MT10Protocol:
-    """Runs that may share a table; ``left_out`` pairs the others of the protocol with a reason."""
+    """Runs that may share a table. ``name`` is the digest, extended for further tables of the same runs; ``left_out``
+    pairs the other runs of the protocol with a reason."""
 
     name: str
+    digest: str
     config: dict[str, Any]
     data: dict[str, Any]
     rows: tuple[MT10Row, ...]
@@ -56,6 +58,10 @@ class MT10Protocol:
     @property
     def used(self) -> list[Run]:
         return [run for row in self.rows for run in row.runs]
+
+    def named(self, table: str) -> MT10Protocol:
+        """The protocol under the name of one of its tables; the first, ``success``, has the plain name."""
+        return self if table == "success" else replace(self, name=f"{self.digest}-{table}")
 
 
 def mt10_protocols(runs: Sequence[Run]) -> list[MT10Protocol]:
@@ -85,6 +91,7 @@ def _protocol(name: str, runs: list[Run]) -> MT10Protocol:
     witness = rows[0].runs[0].record
     return MT10Protocol(
         name=name,
+        digest=name,
         config=witness["config"],
         data=witness["data"],
         rows=tuple(sorted(rows, key=_order)),

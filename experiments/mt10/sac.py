@@ -27,16 +27,18 @@ class SACOptions:
     * ``width``, ``layers``: hidden layers of actor and critics; ``stl_layers`` those of ``stl_sac``.
     * ``encoding_size``, ``experts``: of the task encoding, and of CARE and soft modularization.
     * ``task_embedding_file``: CARE's task embeddings, a JSON file in mtrl's format; null takes our own.
-    * ``lr``: Adam's learning rate of actor, critics and temperature; ``method_lr``: of a method's own parameters (UW).
+    * ``lr``: Adam's learning rate of actor, critics and temperature; ``method_lr``: of a method's own parameters
+      (UW).
     * ``gamma``, ``tau``, ``encoder_tau``: discount; target networks' moving averages of critics and encoders.
-    * ``initial_temperature``; ``temperature``: ``shared`` by all tasks, ``per_task``, or ``auto``: shared with PCGrad,
-      CAGrad and Nash-MTL, else per task, as the published rows.
+    * ``initial_temperature``; ``temperature``: ``shared`` by all tasks, ``per_task``, or ``auto``: shared with
+      PCGrad, CAGrad and Nash-MTL, else per task, as the published rows.
     * ``temperature_in_aggregation``: the temperature's task gradients go through a method of their own, as in mtrl's
       PCGrad and CAGrad; else each temperature follows its own loss, a shared one the mean over tasks.
     * ``batch_per_task``, ``sampling``: 128 of each task (``balanced``), or mtrl's uniform mix (``mixed``).
     * ``capture``: ``none``, ``graph`` (CUDA graphs; on a CPU the same halves are run from static memory), or
       ``compile`` (``torch.compile`` of the losses); ``compile_backend``: its backend.
-    * ``check_every``: updates between two looks at the device's flag of non-finite values; on a CPU every one is seen.
+    * ``check_every``: updates between two looks at the device's flag of non-finite values; on a CPU every one is
+      seen.
     """
 
     width: int = 400

@@ -2,13 +2,13 @@
 
 mtrl's network and the authors' own are not the same model (two layers of two modules of 256 units and skip-connected
 routing there). Here, for each of actor and critics: four experts Linear(50, 400), ReLU; every output expert i reads
-the mixture Σⱼ pᵢⱼ hⱼ of the four; four experts Linear(400, out), averaged. The routing p, a softmax over j, is made of the
-product of the observation's and the task's encoding by Linear(50, 400), ReLU, Linear(400, 16). Critics first bring
-observation and action back to 50 features by a linear layer.
+the mixture Σⱼ pᵢⱼ hⱼ of the four; four experts Linear(400, out), averaged. The routing p, a softmax over j, is made
+of the product of the observation's and the task's encoding by Linear(50, 400), ReLU, Linear(400, 16). Critics first
+bring observation and action back to 50 features by a linear layer.
 
-Shared are all layers but the task embedding, which is each task's own: actor 121,248, critics 241,240, the
-observation's encoder 5,750 (12 observations), the task encoder 8,150 of which 500 are task-specific. The critics' losses
-train both encoders.
+Shared are all layers but the task embedding, which is each task's own: actor 121,248, critics 225,540, the
+observation's encoder 5,750 (12 observations), the task encoder 8,150 of which 500 are task-specific. The critics'
+losses train both encoders.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Shapes: S seeds, C copies (two critics, or experts), K tasks, B samples of each task, ``in`` and ``out`` features.
 
-Each sample belongs to one task, so a backward pass of Σₖ Lₖ through a linear layer carries every task's signal side by
-side: the gradient of the layer's input is one product over all K·B rows, and the weight gradient of task k is the
+Each sample belongs to one task, so a backward pass of Σₖ Lₖ through a linear layer carries every task's signal side
+by side: the gradient of the layer's input is one product over all K·B rows, and the weight gradient of task k is the
 product of the rows of task k alone. One batched product over tasks thus gives all K gradients for little more than
 the price of their sum. It is exact for every network whose samples meet in the weights only (no batch normalisation).
 """
@@ -24,7 +24,7 @@ _CPU_CHUNK = 1 << 14
 
 
 def shared_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``x`` [S, C, K, B, in], ``weight`` [S, C, in, out], ``bias`` [S, C, out] -> [S, C, K, B, out]; one flat product."""
+    """``x`` [S, C, K, B, in], ``weight`` [S, C, in, out], ``bias`` [S, C, out] -> [S, C, K, B, out]."""
     seeds, copies, tasks, samples, inputs = x.shape
     flat = x.reshape(seeds * copies, tasks * samples, inputs)
     result = torch.baddbmm(bias.reshape(seeds * copies, 1, -1), flat, weight.flatten(0, 1))
@@ -40,7 +40,8 @@ def task_specific_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 class PerTaskLinear(torch.autograd.Function):
     """:func:`shared_linear` whose weight and bias get one gradient a task.
 
-    ``weight`` and ``bias`` are :func:`probe` s of the shared ones: [S, C, K, in, out] and [S, C, K, out], all K alike.
+    ``weight`` [S, C, K, in, out] and ``bias`` [S, C, K, out] are probes of the shared ones (:func:`probe`), all K
+    alike.
     """
 
     @staticmethod

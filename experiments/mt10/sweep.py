@@ -32,9 +32,9 @@ NO_ROW = "none"  # agent and method as they are given
 
 
 def register_rows() -> None:
-    """Make ``row=KEY`` known to Hydra, and ``${mt10_rows:…}``, which a preset's sweep goes through.
+    """Make ``row=KEY`` known to Hydra, and ``${mt10_rows:OVERRIDES,ROW,…}``, what a preset's sweep goes through.
 
-    A sweep whose command line names agents, methods or rows takes these instead.
+    These are the given rows, or all; a sweep whose command line names agents, methods or rows takes these instead.
     """
     store = ConfigStore.instance()
     store.store(group="row", name=NO_ROW, node={}, package="_global_")
@@ -45,6 +45,6 @@ def register_rows() -> None:
     OmegaConf.register_new_resolver("mt10_rows", _swept_rows, replace=True)
 
 
-def _swept_rows(overrides: Sequence[str]) -> str:
+def _swept_rows(overrides: Sequence[str], *rows: str) -> str:
     chosen = any(override.startswith(("agent=", "method=", "row=")) for override in overrides)
-    return NO_ROW if chosen else ",".join(ROWS)
+    return NO_ROW if chosen else ",".join(rows or ROWS)

@@ -22,8 +22,10 @@ def mt10_tables(
     """The tables of one protocol by name: ``success``, ``tasks``, and ``run_time`` where it has a run of Nash-MTL.
 
     ``published``: the content of ``experiments/published/mt10.json``, or ``None`` for our rows alone; ``later`` adds
-    methods that came after the paper.
+    methods that came after the paper. Beside the control problem, which is not MT10, no published rows are shown.
     """
+    if protocol.data.get("synthetic"):
+        published = None
     tables = {"success": success_table(protocol, published, later=later), "tasks": task_table(protocol)}
     if any(row.method["name"] == "nash_mtl" and row.agent == SHARED for row in protocol.rows):
         tables["run_time"] = run_time_table(protocol, published)
@@ -47,7 +49,7 @@ def success_table(protocol: MT10Protocol, published: Published | None = None, *,
                 spread = None if row.spread is None else row.spread[0]
                 seeds = published.protocols[row.protocol].get("seeds")
                 extra = {"key": row.key or "", "source": row.source, "protocol": row.protocol}
-                cells = (Cell(row.values[0], spread), *[Cell()] * (len(columns) - 1))
+                cells = (Cell(row.values[0], spread, std_digits=3), *[Cell()] * (len(columns) - 1))
                 printed.append(Row(row.method, cells, n=seeds, extra=extra))
             sections.append(Section(f"published: {group.title}", tuple(printed)))
         notes += _comparison(protocol, published)
@@ -121,7 +123,7 @@ def published_run_times(published: Published) -> Section | None:
     rows = []
     for name, value in seconds.items():
         row = success.get(name) or success.get(name.replace("-SAC", " SAC"))
-        cell = Cell() if row is None else Cell(row.values[0], row.spread[0] if row.spread else None)
+        cell = Cell() if row is None else Cell(row.values[0], row.spread[0] if row.spread else None, std_digits=3)
         rows.append(Row(name, (cell, Cell(value, digits=1), Cell(value / seconds["MTL-SAC"]))))
     return Section(f"published: {published.cite(published.runtime['source'])}", tuple(rows))
 
@@ -154,12 +156,12 @@ def _seconds(row: MT10Row) -> list[float]:
 
 def _over_seeds(values: Sequence[float]) -> Cell:
     """Mean and standard error of the mean, as the paper prints them."""
-    return Cell(fmean(values), stdev(values) / sqrt(len(values)) if len(values) > 1 else None)
+    return Cell(fmean(values), stdev(values) / sqrt(len(values)) if len(values) > 1 else None, std_digits=3)
 
 
 def _published_single_tasks(published: Published, width: int) -> Row:
     entry = published.references[PAPER]
-    cells = (Cell(entry["values"][0], entry["spread"][0]), *[Cell()] * (width - 1))
+    cells = (Cell(entry["values"][0], entry["spread"][0], std_digits=3), *[Cell()] * (width - 1))
     extra = {"key": "stl", "source": entry["source"], "protocol": PAPER}
     return Row(entry["note"], cells, n=published.protocols[PAPER].get("seeds"), competes=False, extra=extra)
 

@@ -1,4 +1,4 @@
-"""What the robot has to do in each of the ten tasks, in our own words: the text that CARE's embeddings are made of."""
+"""What the robot has to do in each of the ten tasks, in our own words: the text behind CARE's embeddings."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from experiments.common.errors import UserError
-from experiments.mt10.component import adam
+from experiments.mt10.component import adam, snapshot
 from experiments.mt10.health import Health
 from methods import GradientMethod, LossWeighting, Method
 from methods.gradients import TaskGradients
@@ -85,8 +85,8 @@ class Temperature:
     def state_dict(self) -> dict[str, Any]:
         return {
             "log_values": self.log_values.detach().cpu().clone(),
-            "optimizer": self.optimizer.state_dict(),
-            "methods": None if self.methods is None else [method.state_dict() for method in self.methods],
+            "optimizer": snapshot(self.optimizer.state_dict()),
+            "methods": None if self.methods is None else [snapshot(method.state_dict()) for method in self.methods],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -89,6 +89,7 @@ def _run(config: MT10Config, seeds: list[int], settings: dict[int, dict[str, Any
             make_method=method_of,
             options=options,
             device=device,
+            tasks=tasks,
             **sizes,
         )
         replay = Replay(

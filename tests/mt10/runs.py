@@ -1,0 +1,88 @@
+"""Small MT10 runs for the tests: configurations, runs in this process, and their records."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from experiments.common.config import CONFIGS
+from experiments.common.records import RECORD
+from experiments.mt10 import train as trainer
+from experiments.mt10.config import MT10Config, checked
+
+#: A run of half a second: 4 episodes of 2 tasks on tiny networks, an evaluation each.
+SMALL = [
+    "preset=control",
+    "tasks=[east,north]",
+    "sac.width=8",
+    "sac.batch_per_task=4",
+    "trainer.steps=80",
+    "trainer.initial_steps=30",
+    "trainer.evaluate_every=20",
+    "trainer.evaluation_episodes=1",
+    "run.threads=1",
+    "run.device=cpu",
+    "run.progress=false",
+]
+
+#: The keys of a record, of its evaluations and of its results that say how long things took.
+TIMES = ("started", "finished", "wall_seconds", "seconds", "seconds_per_episode")
+
+
+def small(root: Path, *overrides: str) -> list[str]:
+    """A command line of a run of half a second; later overrides win."""
+    return [*SMALL, f"run.root={root}", *overrides]
+
+
+def configured(arguments: list[str]) -> MT10Config:
+    """The checked configuration of a command line."""
+    with initialize_config_dir(str(CONFIGS / "mt10"), version_base="1.3"):
+        return checked(compose("train", overrides=arguments))
+
+
+def run(arguments: list[str]) -> list[dict[str, Any]]:
+    """Carry the runs of one process out in this one; returns their records as they lie on the disk."""
+    config = configured(arguments)
+    names = [record["name"] for record in trainer.train(config)]
+    return [json.loads((Path(config.run.root) / name / RECORD).read_text()) for name in names]
+
+
+def run_one(arguments: list[str]) -> dict[str, Any]:
+    """As :func:`run` for one seed."""
+    (record,) = run(arguments)
+    return record
+
+
+def numbers(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without its times, and without where and in what state of the source it was written."""
+
+    def timeless(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key not in TIMES}
+
+    kept = {key: value for key, value in timeless(record).items() if key != "environment"}
+    kept["epochs"] = [timeless(entry) for entry in record["epochs"]]
+    kept["results"] = timeless(record["results"] or {})
+    kept["config"] = {key: value for key, value in record["config"].items() if key not in ("run", "logger")}
+    return kept
+
+
+def records(root: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(root.rglob(RECORD))]
+
+
+def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, str, str]:
+    """The Hydra command in this process: exit status, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    status = 0
+    capsys.readouterr()
+    try:
+        trainer.main()
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return status, out, err
