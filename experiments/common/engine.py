@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.common import parallel
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
-from experiments.common.errors import UserError
+from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
@@ -184,7 +184,7 @@ class Run:
     def train(self) -> dict[str, Any]:
         """Train to the last epoch and return the finished record.
 
-        Raises :class:`UserError` if the run diverges (a NaN or infinite loss or gradient) or the disk is full,
+        Raises :class:`Diverged` for a NaN or infinite loss, gradient or metric, :class:`UserError` for a full disk,
         and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
         """
         self._resume()
@@ -202,7 +202,7 @@ class Run:
                     display.show(f"epoch {epoch + 1}/{self.epochs}, loss {loss:.4g}, {score}")
             except (NonFiniteLoss, NonFiniteGradient, NonFiniteMetric) as error:
                 self._end("failed", error=str(error))
-                raise UserError(
+                raise Diverged(
                     f"run {self.record['name']} failed in epoch {self.progress.epoch + 1}/{self.epochs}, "
                     f"step {min(self.progress.step + 1, steps)}/{steps}: {error} A lower optimizer.lr may help."
                 ) from error

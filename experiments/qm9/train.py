@@ -122,8 +122,8 @@ def _padding_groups(setting: str, device: torch.device) -> int | None:
 
 
 @command("qm9/train")
-def main(config: DictConfig) -> None:
-    train(checked(config))
+def main(config: DictConfig) -> dict[str, Any]:
+    return train(checked(config))
 
 
 if __name__ == "__main__":
