@@ -6,13 +6,14 @@ The YAML files under ``configs/`` give the values; these dataclasses say which t
 from __future__ import annotations
 
 import functools
+import math
 import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hydra
 import torch
@@ -20,8 +21,10 @@ from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.common.errors import UserError
+from experiments.common.errors import Diverged, UserError
 from experiments.common.hydra_errors import one_line, unknown_setting
+from experiments.common.search import is_search, objective
+from experiments.common.sweeps import SweepFiles
 from experiments.common.tracking import TRACKERS
 from methods import METHODS, Method, get_method
 
@@ -80,8 +83,20 @@ class RunConfig:
 
 
 @dataclass
+class SearchConfig:
+    """``split``: whose Δm a search minimises; ``test`` only where there is no validation split, and to be told."""
+
+    split: str = "validation"
+
+
+@dataclass
 class BaseConfig:
-    """What all benchmarks' configurations have in common."""
+    """What all benchmarks' configurations have in common.
+
+    ``splits``: which the benchmark has, besides what it trains on.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("test",)
 
     benchmark: str = MISSING
     preset: str = MISSING
@@ -89,6 +104,7 @@ class BaseConfig:
     method: dict[str, Any] = field(default_factory=dict)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
 
 
 @dataclass
@@ -132,6 +148,13 @@ def check_base(config: BaseConfig) -> None:
     )
     timeout = config.logger.timeout_seconds
     require(0 < timeout < float("inf"), "logger.timeout_seconds", timeout, "a positive number")
+    split = config.search.split
+    require(split in ("validation", "test"), "search.split", split, "validation or test")
+    if is_search() and split not in config.splits:
+        raise UserError(
+            f"{config.benchmark} has no {split} split, by which a search could choose; set search.split=test to "
+            "choose by the test split, and say so where you report it."
+        )
     require(config.run.checkpoint_every >= 0, "run.checkpoint_every", config.run.checkpoint_every, "0 (off) or more")
     require(config.run.threads is None or config.run.threads >= 1, "run.threads", config.run.threads, "at least 1")
 
@@ -198,7 +221,8 @@ def choose_device(name: str) -> torch.device:
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a configuration into a Hydra command with one-line errors.
 
-    ``config_name`` is a file under ``configs/``. Overrides, multirun and ``--help`` are Hydra's.
+    ``config_name`` is a file under ``configs/``. Overrides, multirun and ``--help`` are Hydra's. The function returns
+    the run's record, from which a search takes its objective.
     """
 
     def decorate(run: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -211,19 +235,35 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 failed.append(message)
                 print(f"error: {message}", file=sys.stderr, flush=True)
 
+            launching = os.getpid()
+
             @functools.wraps(run)
-            def job(config: DictConfig) -> None:
+            def job(config: DictConfig) -> float | None:
                 jobs.append(config)
                 try:  # within the job, so that a multirun goes on with the next one
-                    run(config)
+                    record = run(config)
+                    return objective(record, config.search.split) if is_search() else None
+                except Diverged as error:
+                    if is_search():  # which learns from it
+                        print(f"warning: {error}", file=sys.stderr, flush=True)
+                        return math.inf
+                    fail(str(error))
                 except UserError as error:
                     fail(str(error))
                 except OmegaConfBaseException as error:  # a value that cannot be resolved when it is read
                     fail(one_line(error))
+                if is_search() or os.getpid() != launching:  # a worker's list of failures is read by nobody
+                    raise UserError(f"a run of this sweep has failed, {failed[-1]}")
+                return None
 
             directory, _, name = config_name.rpartition("/")
             try:
                 hydra.main(version_base="1.3", config_path=str(CONFIGS / directory), config_name=name)(job)()
+            except UserError as error:  # of a worker, after the whole sweep
+                if not failed:
+                    fail(str(error))
+                if SweepFiles.under_way is not None:
+                    SweepFiles().on_multirun_end(SweepFiles.under_way)
             except (HydraException, OmegaConfBaseException) as error:
                 fail(one_line(error))
             except ValueError as error:

@@ -7,6 +7,7 @@ killed at any moment resumes from its last checkpoint and ends with the numbers 
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from collections import Counter
@@ -20,8 +21,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from experiments.common import parallel
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
-from experiments.common.errors import UserError
+from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
@@ -137,6 +139,20 @@ def _samples(representation: Tensor | Sequence[Tensor]) -> int:
     return len(representation if isinstance(representation, Tensor) else representation[0])
 
 
+def _of_all_processes(losses: Tensor, samples: int, interrupted: list[int]) -> tuple[Tensor, int, list[int]]:
+    """Losses ``[K]`` and samples of the whole batch, and the signals on which all processes leave after this step."""
+    if parallel.size() == 1:
+        return losses, samples, interrupted
+    own = losses.new_tensor([samples, bool(interrupted)])
+    *summed, samples_, received = parallel.total(torch.cat([losses / parallel.size(), own])).tolist()
+    return losses.new_tensor(summed), int(samples_), [signal.SIGTERM] if received else []
+
+
+def _of_first(metrics: dict[str, float]) -> dict[str, float]:
+    """The first process's metrics, so that all take the same decisions by them."""
+    return dict(zip(metrics, parallel.of_first(list(metrics.values())), strict=True))
+
+
 class Run:
     """One training run in one folder: :meth:`train` takes it from wherever it stands to its end."""
 
@@ -168,10 +184,11 @@ class Run:
     def train(self) -> dict[str, Any]:
         """Train to the last epoch and return the finished record.
 
-        Raises :class:`UserError` if the run diverges (a NaN or infinite loss or gradient) or the disk is full,
+        Raises :class:`Diverged` for a NaN or infinite loss, gradient or metric, :class:`UserError` for a full disk,
         and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
         """
         self._resume()
+        self._write("running")
         steps = len(self.problem.batches(0))
         done = self.progress.epoch * steps + self.progress.step
         display = ProgressDisplay(self.record["name"], self.epochs * steps, done, self.show_progress)
@@ -185,19 +202,20 @@ class Run:
                     display.show(f"epoch {epoch + 1}/{self.epochs}, loss {loss:.4g}, {score}")
             except (NonFiniteLoss, NonFiniteGradient, NonFiniteMetric) as error:
                 self._end("failed", error=str(error))
-                raise UserError(
+                raise Diverged(
                     f"run {self.record['name']} failed in epoch {self.progress.epoch + 1}/{self.epochs}, "
                     f"step {min(self.progress.step + 1, steps)}/{steps}: {error} A lower optimizer.lr may help."
                 ) from error
             finally:
                 display.close()
         results = self.problem.results(self.progress.entries, self.progress.best_epoch or 0)
-        if self.keep_network:
+        if self.keep_network and parallel.is_first():
             save_network(self.folder, self.problem.model)  # before the record says that all is there
         if self.pictures is not None:
             self.tracker.log_pictures(self.pictures, self.epochs - 1)
         self._end("finished", results=results)
-        remove_checkpoints(self.folder)
+        if parallel.is_first():
+            remove_checkpoints(self.folder)
         if interrupted:  # too late to interrupt this run, but not what would follow
             raise SystemExit(128 + interrupted[0])
         return self.record
@@ -211,6 +229,7 @@ class Run:
         for handle in batches[progress.step :]:
             losses, representation = self.problem.losses(handle)
             detached = (losses if isinstance(losses, Tensor) else torch.stack(list(losses))).detach().double()
+            detached, samples, signals = _of_all_processes(detached, _samples(representation), interrupted)
             try:
                 step = self.method.backward(
                     losses,
@@ -222,11 +241,11 @@ class Run:
                 raise NonFiniteLoss(f"{self._not_finite('loss', detached.tolist())}.") from error
             self.optimizer.step()
 
-            self.sums.add(detached, step, _samples(representation))
+            self.sums.add(detached, step, samples)
             progress.step += 1
             display.step()
-            if interrupted:
-                self._leave(interrupted[0], started)
+            if signals:
+                self._leave(signals[0], started)
             if self.checkpoint_every and progress.step % self.checkpoint_every == 0 and progress.step < len(batches):
                 started = self._count_time(started, training=True)
                 self._save()
@@ -237,7 +256,7 @@ class Run:
         progress = self.progress
         self.problem.model.eval()
         with torch.no_grad():
-            metrics = {split: self.problem.evaluate(split) for split in self.problem.splits}
+            metrics = {split: _of_first(self.problem.evaluate(split)) for split in self.problem.splits}
         for split, values in metrics.items():
             if bad := {name: value for name, value in values.items() if not math.isfinite(value)}:
                 listed = ", ".join(f"{name} {value}" for name, value in bad.items())
@@ -272,15 +291,19 @@ class Run:
 
     def _resume(self) -> None:
         state = load_checkpoint(self.folder)
-        if state is None:
-            return
         try:
-            self._restore(state)
+            if state is not None:
+                self._restore(state)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"the checkpoint in {self.folder} is of another version ({reason}); delete the folder to start anew."
             ) from error
+        stands = [float(self.progress.epoch), float(self.progress.step)]
+        if parallel.of_first(stands) != stands:
+            raise UserError(
+                f"this run's processes see different checkpoints in {self.folder}; choose a run.root that all share."
+            )
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.problem.model.load_state_dict(state["model"])
@@ -294,6 +317,8 @@ class Run:
             torch.cuda.set_rng_state(state["random_cuda"], self.device)
 
     def _save(self) -> None:
+        if not parallel.is_first():
+            return
         state = {
             "model": self.problem.model.state_dict(),
             "method": self.method.state_dict(),
@@ -312,6 +337,7 @@ class Run:
         self._count_time(started, training=True)
         self._save()
         self._end("interrupted")
+        parallel.wait_for_all()  # torchrun ends all processes once one has left
         print(f"\n{self.record['name']} interrupted, saved in {self.folder}; run again to go on.", file=sys.stderr)
         raise SystemExit(128 + signal_number)
 
@@ -328,7 +354,8 @@ class Run:
             "finished": now() if status in ("finished", "failed") else None,
             **fields,
         }
-        write_record(self.folder, self.record)
+        if parallel.is_first():
+            write_record(self.folder, self.record)
 
     def _count_time(self, started: float, training: bool = False) -> float:
         if self.device.type == "cuda":

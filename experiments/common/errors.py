@@ -18,6 +18,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """A loss, gradient or metric became NaN or infinite: the run has failed, the search for a better one goes on."""
+
+
 def exits_cleanly(main: Callable[P, T]) -> Callable[P, T]:
     """Make a command print ``error: <message>`` and exit with status 1 on a :class:`UserError`.
 

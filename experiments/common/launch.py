@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,12 +12,13 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from experiments.common import parallel
 from experiments.common.checkpoint import remove_checkpoints
 from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
 from experiments.common.memory import keep_freed_memory
 from experiments.common.records import claim, new_record, read_record, run_name
-from experiments.common.tracking import Pictures, open_tracker
+from experiments.common.tracking import NoTracker, Pictures, open_tracker
 from methods import Method
 
 C = TypeVar("C", bound=SupervisedConfig)
@@ -32,18 +34,26 @@ def carry_out(config: C, n_tasks: int, run: Callable[[C, dict[str, Any], Path], 
         single = [replace(config, method={**config.method, "main_task": task}) for task in range(n_tasks)]
         return [carry_out(one, n_tasks, run) for one in single][-1]
 
+    parallel.start()
     settings = asdict(config)
     folder = Path(config.run.root) / run_name(settings)
-    with claim(folder) as claimed:
-        if not claimed:
-            print(f"{folder.name} is being run by another process, skipped.")
-            return read_record(folder) or {}
-        done = read_record(folder)
-        if done is not None and done["status"] == "finished":
-            print(f"{folder.name} is finished, skipped.")
-            remove_checkpoints(folder)  # where the run was killed between its last two actions
-            return done
-        return run(config, settings, folder)
+    with ExitStack() as held:
+        if parallel.decided_by_first(lambda: _is_to_run(folder, held)):
+            return run(config, settings, folder)
+    return read_record(folder) or {}
+
+
+def _is_to_run(folder: Path, held: ExitStack) -> bool:
+    """Claim a run for as long as ``held`` is open; ``False``, and a line that says why, if it is not to be run."""
+    if not held.enter_context(claim(folder)):
+        print(f"{folder.name} is being run by another process, skipped.")
+        return False
+    done = read_record(folder)
+    if done is not None and done["status"] == "finished":
+        print(f"{folder.name} is finished, skipped.")
+        remove_checkpoints(folder)  # where the run was killed between its last two actions
+        return False
+    return True
 
 
 def prepare_device(run: RunConfig) -> torch.device:
@@ -51,7 +61,7 @@ def prepare_device(run: RunConfig) -> torch.device:
     keep_freed_memory()
     if run.threads is not None:
         torch.set_num_threads(run.threads)
-    return choose_device(run.device)
+    return choose_device(parallel.own_device(run.device))
 
 
 def train_problem(
@@ -70,11 +80,15 @@ def train_problem(
 
     ``pictures`` makes what is logged beside the numbers at the end, where there is a tracker to log it.
     """
+    if parallel.size() > 1:
+        parallel.same_everywhere(problem.model)
+        method.distribute()
     groups: list[dict[str, Any]] = [{"params": list(problem.model.parameters())}]
     if own := method.parameters():
         groups.append({"params": own, "lr": config.optimizer.method_lr})
     optimizer = torch.optim.Adam(groups, lr=config.optimizer.lr)
     record = new_record(config.benchmark, settings, device, data)
+    record["environment"]["processes"] = parallel.size()
     return Run(
         problem=problem,
         method=method,
@@ -85,8 +99,8 @@ def train_problem(
         epochs=config.trainer.epochs,
         checkpoint_every=config.run.checkpoint_every,
         device=device,
-        tracker=open_tracker(settings["logger"], folder, record),
-        show_progress=config.run.progress,
+        tracker=open_tracker(settings["logger"], folder, record) if parallel.is_first() else NoTracker(),
+        show_progress=config.run.progress and parallel.is_first(),
         keep_network=config.run.keep_network,
         pictures=pictures,
     ).train()

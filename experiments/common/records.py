@@ -7,7 +7,6 @@ on the disk is always a whole record of a finished or a running run. See ``docs/
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -15,21 +14,22 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from experiments.common.claims import claim as claim  # a record's other half: who may write it
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
+
+if TYPE_CHECKING:
+    import torch  # heavy: what only reads records starts at once
 
 FORMAT = 1
 RECORD = "record.json"
 
 #: Parts of a configuration that do not change a run's numbers, and so not its identity (nor does ``data.root``).
-_NOT_IDENTITY = ("run", "logger")
+_NOT_IDENTITY = ("run", "logger", "search")
 #: Parts in which the rows of one table may differ.
 _NOT_PROTOCOL = (*_NOT_IDENTITY, "agent", "method", "seed")
 
@@ -46,12 +46,17 @@ def run_name(config: Mapping[str, Any]) -> str:
     method = config["method"]
     agent = f"{config['agent']['name']}-" if "agent" in config else ""
     task = f"-task{method['main_task']}" if method.get("main_task") is not None else ""
-    return f"{agent}{method['name']}{task}-seed{config['seed']}-{digest(_without(config, _NOT_IDENTITY))}"
+    return f"{agent}{method['name']}{task}-seed{config['seed']}-{digest(identity(config))}"
 
 
 def protocol_digest(config: Mapping[str, Any]) -> str:
     """Equal for runs whose results may share a table: all but agent, method and seed is the same."""
     return digest(_without(config, _NOT_PROTOCOL))
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that changes a run's numbers."""
+    return _without(config, _NOT_IDENTITY)
 
 
 def _without(config: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
@@ -63,6 +68,8 @@ def _without(config: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, Any
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -129,28 +136,6 @@ def find_records(root: Path, benchmark: str) -> Iterator[tuple[Path, dict[str, A
         record = read_record(path.parent)
         if record is not None and record["benchmark"] == benchmark:
             yield path.parent, record
-
-
-@contextmanager
-def claim(folder: Path) -> Iterator[bool]:
-    """Hold a run folder for this process; yields ``False`` if another process holds it.
-
-    The claim is a lock of the operating system: it ends with the process, however that ends.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / ".lock", "w")  # noqa: SIM115 (closed below, after the run)
-    except OSError as error:
-        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another run.root.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
-        yield True
 
 
 def now() -> str:

@@ -119,8 +119,8 @@ def _run(config: NYUv2Config, settings: dict[str, Any], folder: Path) -> dict[st
 
 
 @command("nyuv2/train")
-def main(config: DictConfig) -> None:
-    train(checked(config))
+def main(config: DictConfig) -> dict[str, Any]:
+    return train(checked(config))
 
 
 if __name__ == "__main__":

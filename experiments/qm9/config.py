@@ -56,6 +56,8 @@ class ScheduleConfig:
 
 @dataclass
 class QM9Config(SupervisedConfig):
+    splits = ("validation", "test")
+
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: QM9TrainerConfig = field(default_factory=QM9TrainerConfig)

@@ -13,9 +13,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from experiments.common import parallel
 from experiments.common.config import command, make_method
 from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
+from experiments.common.parallel import share
 from experiments.common.reference import reference_values
 from experiments.common.selection import at_epoch
 from experiments.qm9.batches import evaluation_order, training_order
@@ -49,15 +51,17 @@ class QM9Problem:
         return training_order(self.data.splits["train"], self.config.trainer.batch_size, self.config.seed, epoch)
 
     def losses(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        error, representation = self._error(indices)
-        return error.square().mean(dim=0), representation
+        part, factor = share(len(indices))
+        error, representation = self._error(indices[part])
+        return factor * error.square().mean(dim=0), representation
 
     def evaluate(self, split: str) -> dict[str, float]:
         indices = self.data.splits[split]
         total = torch.zeros(len(METRICS), dtype=torch.float64, device=self.data.dense.targets.device)
-        for part in evaluation_order(indices, self.data.dense.size, _EVALUATION_BATCH):
+        parts = list(evaluation_order(indices, self.data.dense.size, _EVALUATION_BATCH))
+        for part in parts[parallel.rank() :: parallel.size()]:
             total += self._error(part)[0].abs().double().sum(dim=0)
-        errors = reported_errors(total / len(indices), self.data.std)
+        errors = reported_errors(parallel.total(total) / len(indices), self.data.std)
         if self.main_task is not None:
             name = self.tasks[self.main_task]
             return {name: errors[name]}
@@ -97,7 +101,8 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
     # A single-task run has no Δm; it is what a reference of one's own is made of.
     kind = config.report.reference if config.method.get("main_task") is None else "published"
     reference = reference_values("qm9", kind, METRICS, Path(config.run.root), settings)
-    data = load_data(config.data, config.seed, device)
+    with parallel.first_goes_ahead():
+        data = load_data(config.data, config.seed, device)
     return train_problem(
         QM9Problem(config, data, reference, device),
         method,
@@ -117,8 +122,8 @@ def _padding_groups(setting: str, device: torch.device) -> int | None:
 
 
 @command("qm9/train")
-def main(config: DictConfig) -> None:
-    train(checked(config))
+def main(config: DictConfig) -> dict[str, Any]:
+    return train(checked(config))
 
 
 if __name__ == "__main__":

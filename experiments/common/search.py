@@ -1,0 +1,174 @@
+"""A search over a setting, such as the paper's over learning rates: what is minimised, and which value is best.
+
+The choice is made from the run records alone, so that it is the same whoever carried the runs out, in however many
+attempts. It is by the validation score (Δm or, of a single-task run, its task's error); the test figures of the
+chosen runs are only carried along.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from experiments.common.errors import UserError
+from experiments.common.files import write_json
+from experiments.common.records import digest, identity
+
+LEARNING_RATE = "optimizer.lr"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One value of the setting: its runs, and the means of their scores over the seeds that are compared.
+
+    ``score``: validation Δm, or a single task's validation error; ``None`` where a run is missing or has failed.
+    ``test_delta_m``: of the reported epochs, not used for the choice.
+    """
+
+    value: Any
+    score: float | None
+    test_delta_m: float | None
+    runs: tuple[str, ...]
+    failed: tuple[str, ...]
+    unfinished: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best value for one method: ``value`` is ``None`` where there is nothing to choose by, as ``note`` says."""
+
+    method: dict[str, Any]
+    seeds: tuple[int, ...]
+    value: Any
+    candidates: tuple[Candidate, ...]
+    note: str
+
+
+def is_search() -> bool:
+    """Whether this process is a job of a sweeper that wants an objective (Optuna)."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return HydraConfig.initialized() and "optuna" in str(HydraConfig.get().sweeper.get("_target_", "")).lower()
+
+
+def objective(record: Mapping[str, Any] | None, split: str) -> float:
+    """What a search minimises: the score by which a finished run was selected, or its reported test Δm.
+
+    Raises :class:`UserError` where a record has no such figure.
+    """
+    if not record or record.get("status") != "finished":
+        raise UserError(
+            "a run of this search is not finished (another process may be at it); repeat the command when it is."
+        )
+    value = _score(record, split)
+    if value is None:
+        raise UserError(f"run {record['name']} has no {split} figure that a search could minimise.")
+    return value
+
+
+def _score(record: Mapping[str, Any], split: str) -> float | None:
+    if split == "test":
+        delta_m: float | None = record["results"]["delta_m"]
+        return delta_m
+    best = record["epochs"][record["best_epoch"] or 0] if record["epochs"] else {}
+    return float(best["score"]) if split in best else None
+
+
+def choose(
+    records: Iterable[Mapping[str, Any]], over: str = LEARNING_RATE, split: str = "validation"
+) -> list[Choice]:
+    """For every method (with its options, and all else equal) that was run with several values of ``over``, the best.
+
+    Values are compared on the seeds that all of them have finished; where a value diverged for one of those seeds
+    it is out. ``split``: ``validation``, or ``test`` for a benchmark that has no other.
+    """
+    families: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        settings = identity(record["config"])
+        if _get(settings, over) is not None:
+            families.setdefault(digest({**_without(settings, over), "seed": None}), []).append(record)
+    choices = []
+    for family in families.values():
+        by_value: dict[Any, list[Mapping[str, Any]]] = {}
+        for record in family:
+            by_value.setdefault(_get(record["config"], over), []).append(record)
+        if len(by_value) > 1:
+            choices.append(_choice(by_value, split))
+    return sorted(choices, key=lambda choice: json.dumps(choice.method, sort_keys=True))
+
+
+def _choice(by_value: Mapping[Any, Sequence[Mapping[str, Any]]], split: str) -> Choice:
+    ended = {
+        value: {r["seed"] for r in runs if r["status"] in ("finished", "failed")} for value, runs in by_value.items()
+    }
+    seeds = set.intersection(*ended.values())
+    candidates = [_candidate(value, runs, seeds, split) for value, runs in sorted(by_value.items())]
+    scored = [candidate for candidate in candidates if candidate.score is not None]
+    note, best = "", None
+    if not seeds:
+        note = "no seed is finished for all values yet"
+    elif not scored:
+        note = f"no value has {split} scores"
+    else:
+        best = min(scored, key=lambda candidate: (candidate.score, candidate.value)).value
+    method = next(iter(by_value.values()))[0]["method"]
+    return Choice(dict(method), tuple(sorted(seeds)), best, tuple(candidates), note)
+
+
+def _candidate(value: Any, runs: Sequence[Mapping[str, Any]], seeds: set[int], split: str) -> Candidate:
+    compared = [run for run in runs if run["seed"] in seeds]
+    finished = [run for run in compared if run["status"] == "finished"]
+    scores = [_score(run, split) for run in finished]
+    known = [score for score in scores if score is not None]
+    complete = bool(compared) and len(known) == len(compared)
+    tests = [run["results"]["delta_m"] for run in finished if run["results"]["delta_m"] is not None]
+    return Candidate(
+        value=value,
+        score=fmean(known) if complete else None,
+        test_delta_m=fmean(tests) if complete and tests else None,
+        runs=tuple(run["name"] for run in finished),
+        failed=tuple(run["name"] for run in runs if run["status"] == "failed"),
+        unfinished=tuple(run["name"] for run in runs if run["status"] not in ("finished", "failed")),
+    )
+
+
+def write_choices(path: Path, choices: Sequence[Choice], over: str, split: str) -> None:
+    """Write the choices as JSON, atomically; raises :class:`UserError` if the disk does not take it."""
+    content = {"over": over, "split": split, "choices": [asdict(choice) for choice in choices]}
+    try:
+        write_json(path, content)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; free space or choose another place.") from error
+
+
+def describe(choices: Sequence[Choice], over: str, split: str) -> str:
+    """The choices as a text table, one line a method."""
+    lines = []
+    for choice in choices:
+        task = choice.method.get("main_task")
+        name = choice.method["name"] if task is None else f"{choice.method['name']} task {task}"
+        scores = ", ".join(
+            f"{c.value:g}: {'diverged' if c.failed else '?' if c.score is None else f'{c.score:.2f}'}"
+            for c in choice.candidates
+        )
+        best = "nothing chosen" if choice.value is None else f"{over}={choice.value:g}"
+        seeds = f"seeds {', '.join(map(str, choice.seeds))}" if choice.seeds else choice.note
+        lines.append(f"{name}: {best} by {split} ({scores}; {seeds})")
+    return "\n".join(lines)
+
+
+def _get(settings: Mapping[str, Any], key: str) -> Any:
+    value: Any = settings
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A copy of nested settings without one of them."""
+    first, _, rest = key.partition(".")
+    return {k: (_without(v, rest) if k == first and rest else v) for k, v in settings.items() if rest or k != first}

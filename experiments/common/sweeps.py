@@ -1,0 +1,83 @@
+"""What a sweep leaves beside its runs: the plan, by which ``experiments.status`` knows what waits, and its choice.
+
+Both are Hydra's callbacks around a multirun, carried out by the process that launches it, whatever the launcher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.common.files import write_json
+from experiments.common.records import digest, find_records, now
+from experiments.common.run_states import PLANS
+from experiments.common.search import LEARNING_RATE, choose, describe, write_choices
+
+CHOICES = "search.json"
+_NOT_IDENTITY = ("run.", "logger", "sweep", "search", "hydra", "data.root")  # overrides that name no other run
+
+
+class SweepFiles(Callback):
+    """Write ``sweeps/DIGEST.json`` before a sweep and, if it varies the learning rate, ``search.json`` after it."""
+
+    under_way: DictConfig | None = None  # this process's sweep: one that ends with an error has its choice as well
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        SweepFiles.under_way = config
+        if not _is_search(config):
+            runs = expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)])
+            content = {"benchmark": config.benchmark, "runs": runs, "written": now()}
+            write_json(Path(config.hydra.sweep.dir) / PLANS / f"{digest(runs)}.json", content)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        SweepFiles.under_way = None
+        rates = {
+            override for run in expand(_overrides(config)) for override in run if _key(override) == LEARNING_RATE
+        }
+        if _is_search(config) or len(rates) > 1:
+            root, split = Path(config.hydra.sweep.dir), config.search.split
+            records = [record for _, record in find_records(root, config.benchmark)]
+            choices = choose(records, LEARNING_RATE, split)
+            if not choices:
+                return
+            write_choices(root / CHOICES, choices, LEARNING_RATE, split)
+            print(f"{describe(choices, LEARNING_RATE, split)}\nThe choice is in {root / CHOICES}.")
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The runs of a sweep as lists of ``key=value``, in the order in which Hydra's own sweeper takes them."""
+    choices = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        if override.is_discrete_sweep():
+            values = list(override.sweep_string_iterator())
+        elif override.is_sweep_override():
+            continue  # a range, for a search
+        else:
+            values = [override.get_value_element_as_str()]
+        choices.append([f"{key}={value}" for value in values])
+    return [list(run) for run in product(*choices)]
+
+
+def _overrides(config: DictConfig) -> list[str]:
+    """The presets' parameters and the command line's overrides, which replace them."""
+    merged: dict[str, str] = {}
+    for key, value in (OmegaConf.to_container(config.hydra.sweeper.get("params") or {}, resolve=True) or {}).items():
+        merged[str(key)] = f"{key}={value}"
+    for override in config.hydra.overrides.task:
+        merged[_key(override)] = override
+    return list(merged.values())
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+")
+
+
+def _is_search(config: DictConfig) -> bool:
+    return "optuna" in str(config.hydra.sweeper.get("_target_", "")).lower()
