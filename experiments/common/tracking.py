@@ -1,8 +1,8 @@
 """Experiment tracking: one interface, Weights & Biases behind it by choice, nothing by default.
 
 All benchmarks log the same keys: ``train/loss/TASK``, ``validation/METRIC``, ``test/METRIC`` (``delta_m`` among
-them), ``weights/TASK``, ``gramian/smallest_eigenvalue``, ``learning_rate``, ``seconds``; where a benchmark has pictures,
-some of the test set at the end of the run as ``pictures/NAME``.
+them), ``weights/TASK``, ``gramian/smallest_eigenvalue``, ``learning_rate``, ``seconds``; and
+where a benchmark has pictures, some of the test set at the end of the run as ``pictures/NAME``.
 """
 
 from __future__ import annotations

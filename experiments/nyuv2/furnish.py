@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.nyuv2.frames import CLASSES, IGNORED
-from experiments.nyuv2.raycast import Scene, Surface
+from experiments.nyuv2.classes import CLASSES
+from experiments.scenes.frames import IGNORED
+from experiments.scenes.raycast import Scene, Surface
 
 LABEL = {name: place for place, name in enumerate(CLASSES)}
 Random = np.random.Generator
@@ -44,7 +45,7 @@ def furnished_room(random: Random) -> Scene:
     wall = _surface(random, ["plain", "plain", "noise", "stripes"], brightness=(0.35, 0.85), scale=(0.2, 0.5))
     floor = _surface(random, ["wood", "tiles", "checks", "noise"], brightness=(0.12, 0.55), scale=(0.15, 0.5))
     ceiling = _surface(random, ["plain", "tiles"], brightness=(0.6, 0.95), scale=(0.5, 0.7), saturation=0.08)
-    scene = Scene(room, [floor, ceiling, wall])
+    scene = Scene(room, [floor, ceiling, wall], (LABEL["floor"], LABEL["ceiling"], LABEL["wall"]))
     scene.light = np.array([room[0] * random.uniform(0.3, 0.7), room[1] - 0.15, room[2] * random.uniform(0.25, 0.7)])
     taken: list[tuple[float, float, float, float]] = [(room[0] / 2, 0.3, 0.5, 0.5)]  # where the camera stands
     for make in _wishes(random):

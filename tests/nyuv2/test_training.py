@@ -14,9 +14,11 @@ from hydra import compose, initialize_config_dir
 from experiments.common.config import CONFIGS
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
-from experiments.nyuv2.config import checked
 from experiments.nyuv2.metrics import METRICS
-from experiments.nyuv2.train import NYUv2Problem, main, train
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.nyuv2.train import main
+from experiments.scenes.config import checked
+from experiments.scenes.problem import SceneProblem, train
 from methods import METHODS
 
 SMALL = [
@@ -34,7 +36,7 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(CONFIGS / "nyuv2"), version_base="1.3"):
         config = compose("train", [*SMALL, f"run.root={tmp_path}", *overrides])
-    return train(checked(config))
+    return train(NYUV2, checked(config, NYUV2))
 
 
 @pytest.mark.parametrize("method", [key for key in METHODS if key != "stl"])
@@ -69,19 +71,19 @@ def test_a_broken_run_resumes_to_the_same_numbers(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken = run(tmp_path / "unbroken", f"method={method}")
-    original, calls = NYUv2Problem.losses, 0
+    original, calls = SceneProblem.losses, 0
 
-    def losses(self: NYUv2Problem, handle: Any) -> Any:
+    def losses(self: SceneProblem, handle: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise InterruptedError
         return original(self, handle)
 
-    monkeypatch.setattr(NYUv2Problem, "losses", losses)
+    monkeypatch.setattr(SceneProblem, "losses", losses)
     with pytest.raises(InterruptedError):
         run(tmp_path / "broken", f"method={method}")
-    monkeypatch.setattr(NYUv2Problem, "losses", original)
+    monkeypatch.setattr(SceneProblem, "losses", original)
     torch.manual_seed(123)  # whatever the new process does before it resumes
     resumed = run(tmp_path / "broken", f"method={method}")
     for epoch, same in zip(unbroken["epochs"], resumed["epochs"], strict=True):

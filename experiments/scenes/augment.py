@@ -1,6 +1,7 @@
 """The augmentation of the released code: a random crop enlarged, and a left-right flip, of all tasks together.
 
-Enlarging a crop by s shows surfaces s times as large, as from 1/s of the distance: depth is divided by s. With
+Enlarging a crop by s shows surfaces s times as large, as from 1/s of the distance: depth is divided by s (and inverse
+depth multiplied, where the released code for Cityscapes divides it as well). With
 the camera's focal lengths kept, the scene that this shows is the old one compressed along the optical axis,
 whose normals are (n_x, n_y, s n_z), made unit again. The released code leaves n_z as it is, and so do we unless
 ``tilt_normals`` is set. A flip mirrors the scene: the horizontal part of the normals changes sign.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from torch.nn.functional import normalize
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
-from experiments.nyuv2.frames import Batch
+from experiments.scenes.frames import Batch
 
 SCALES = (1.0, 1.2, 1.5)  # the released code's, each as likely
 FLIP = 0.5  # the released code's chance of a flip
@@ -58,44 +60,71 @@ def random_views(
     return views
 
 
-def augmented(batch: Batch, generator: torch.Generator, tilt_normals: bool = False) -> Batch:
+def augmented(
+    batch: Batch, generator: torch.Generator, tilt_normals: bool = False, inverse_depth: bool = False
+) -> Batch:
     """``batch`` with a random view of each frame, on the device that it lies on.
 
     ``generator`` is a CPU generator (see :func:`step_generator`): drawing there never waits for the device.
     ``tilt_normals`` makes normals agree with the scaled depth; the released code does not (False).
+    ``inverse_depth`` says that the frames hold the inverse of the depth.
     """
     views = random_views(len(batch), (batch.image.shape[-2], batch.image.shape[-1]), generator)
-    return seen(batch, views, tilt_normals)
+    return seen(batch, views, tilt_normals, inverse_depth)
 
 
-def seen(batch: Batch, views: list[View], tilt_normals: bool = False) -> Batch:
+def seen(batch: Batch, views: list[View], tilt_normals: bool = False, inverse_depth: bool = False) -> Batch:
     """``batch`` with ``views[b]`` of frame b: colour and normals by bilinear interpolation, the rest nearest.
 
     Interpolated normals are made unit again; where the nearest pixel has none, there is none.
     """
-    parts = [_one(batch, b, view, tilt_normals) for b, view in enumerate(views)]
-    image, label, depth, normal = (torch.stack(list(part)) for part in zip(*parts, strict=True))
-    return Batch(image, label, depth, normal)
+    image, label, depth = (
+        torch.stack([change(tensor[b], view) for b, view in enumerate(views)])
+        for change, tensor in (
+            (_colour, batch.image),
+            (_nearest, batch.label[:, None]),
+            (partial(_depth, inverse=inverse_depth), batch.depth),
+        )
+    )
+    normal = None
+    if batch.normal is not None:
+        normal = torch.stack([_normal(batch.normal[b], view, tilt_normals) for b, view in enumerate(views)])
+    return Batch(image, label[:, 0], depth, normal)
 
 
-def _one(batch: Batch, b: int, view: View, tilt_normals: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    image, label, depth, normal = batch.image[b], batch.label[b], batch.depth[b], batch.normal[b]
+def _colour(image: Tensor, view: View) -> Tensor:
+    return _flip(_crop(image, view, InterpolationMode.BILINEAR), view)
+
+
+def _nearest(values: Tensor, view: View) -> Tensor:
+    return _flip(_crop(values, view, InterpolationMode.NEAREST_EXACT), view)
+
+
+def _depth(depth: Tensor, view: View, inverse: bool) -> Tensor:
+    depth = _nearest(depth, view)
+    return depth * view.scale if inverse else depth / view.scale
+
+
+def _normal(normal: Tensor, view: View, tilt: bool) -> Tensor:
     if view.scale != 1:
-        image = _crop(image, view, InterpolationMode.BILINEAR)
-        label = _crop(label[None], view, InterpolationMode.NEAREST_EXACT)[0]
-        depth = _crop(depth, view, InterpolationMode.NEAREST_EXACT) / view.scale
         known = _crop((normal != 0).any(0, keepdim=True).float(), view, InterpolationMode.NEAREST_EXACT)
         normal = _crop(normal, view, InterpolationMode.BILINEAR) * known
-        if tilt_normals:
+        if tilt:
             normal = normal * normal.new_tensor([1, 1, view.scale])[:, None, None]
         normal = normalize(normal, dim=0)
     if view.flip:
-        image, label, depth, normal = (v2.horizontal_flip(tensor) for tensor in (image, label, depth, normal))
+        normal = _flip(normal, view)
         normal = torch.cat([-normal[:1], normal[1:]])
-    return image, label, depth, normal
+    return normal
+
+
+def _flip(tensor: Tensor, view: View) -> Tensor:
+    return v2.horizontal_flip(tensor) if view.flip else tensor
 
 
 def _crop(tensor: Tensor, view: View, how: InterpolationMode) -> Tensor:
+    if view.scale == 1:
+        return tensor
     size = [tensor.shape[-2], tensor.shape[-1]]
     # Nearest-exact puts the pixels' centres where bilinear interpolation has them; plain nearest is half a pixel off.
     return v2.resized_crop(tensor, view.top, view.left, view.height, view.width, size, how, antialias=False)

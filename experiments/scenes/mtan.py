@@ -1,20 +1,20 @@
 """Multi-task attention network (MTAN) on SegNet, Liu et al., CVPR 2019: the network of the paper's NYUv2 table.
 
-At width 1 it has 44,229,073 parameters: SegNet's trunk (24,943,296), attention modules (19,173,888) and the heads
-(111,889), as the released code of Navon et al., ICML 2022. Of the attention modules, 10,220,160 parameters are
-convolutions that all tasks use, and 8,953,728 are gates, 2,984,576 of each task's own.
+At width 1, for NYUv2's three tasks and 13 classes, it has 44,229,073 parameters: SegNet's trunk 24,943,296, attention
+modules 19,173,888, the heads 111,889, as the released code of Navon et al., ICML 2022. Of the attention modules,
+10,220,160 parameters are convolutions that all tasks use, and 8,953,728 are gates, 2,984,576 of each task's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from experiments.nyuv2.segnet import TASKS, SceneNetwork, TrunkFeatures, convolution, initialise
+from experiments.scenes.segnet import SceneNetwork, TrunkFeatures, convolution, initialise
 
 ATTENTION = ("shared", "task_specific")
 
@@ -43,11 +43,11 @@ class MTAN(SceneNetwork):
 
     ``attention``: whether the masks' parameters count as ``"shared"``, as in the released code (other tasks have
     zero gradients there, which lengthens a task's gradient and so moves Nash-MTL's weights), or as
-    ``"task_specific"``. ``tasks``, ``width``: see :class:`~experiments.nyuv2.segnet.SceneNetwork`.
+    ``"task_specific"``. ``channels``, ``width``: see :class:`~experiments.scenes.segnet.SceneNetwork`.
     """
 
-    def __init__(self, tasks: Sequence[str] = TASKS, width: float = 1.0, attention: str = "shared") -> None:
-        super().__init__(tasks, width)
+    def __init__(self, channels: Mapping[str, int], width: float = 1.0, attention: str = "shared") -> None:
+        super().__init__(channels, width)
         if attention not in ATTENTION:
             raise ValueError(f"attention is {attention!r}; choose one of {', '.join(ATTENTION)}.")
         self.attention = attention
@@ -85,7 +85,7 @@ class MTAN(SceneNetwork):
         return x
 
     def shared_parameters(self) -> Iterator[Parameter]:
-        """Trunk and attention: 44,117,184 parameters at width 1; 35,163,456 where the masks are task-specific."""
+        """Trunk and attention: for three tasks 44,117,184 parameters; 35,163,456 with task-specific masks."""
         modules = [self.trunk, self.encoder_convolutions, self.decoder_convolutions]
         if self.attention == "shared":
             modules.append(self.gates)
@@ -93,7 +93,7 @@ class MTAN(SceneNetwork):
             yield from module.parameters()
 
     def task_specific_parameters(self) -> Iterator[Parameter]:
-        """The heads: 111,889 parameters at width 1; with the masks, 9,065,617."""
+        """The heads: 111,889 parameters for NYUv2 at width 1; with the masks, 9,065,617."""
         if self.attention == "task_specific":
             yield from self.gates.parameters()
         yield from super().task_specific_parameters()

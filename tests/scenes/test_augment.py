@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.nyuv2.augment import SCALES, View, augmented, random_views, seen, step_generator
-from experiments.nyuv2.frames import CROPPED, SIZE, Batch, Camera
-from tests.nyuv2.scenes import angles, plane
+from experiments.nyuv2.camera import CROPPED, SIZE
+from experiments.scenes.augment import SCALES, View, augmented, random_views, seen, step_generator
+from experiments.scenes.frames import Batch, Camera
+from tests.scenes.surfaces import angles, plane
 
 PLANES = [(0.0, 0.0, 1.0), (0.5, 0.0, 0.8), (-0.3, 0.4, 0.85)]
 

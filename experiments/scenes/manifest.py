@@ -9,18 +9,18 @@ from typing import Any
 
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
-from experiments.nyuv2.frames import CLASSES, SIZE, Camera
+from experiments.scenes.frames import Camera
+from experiments.scenes.scene_set import SceneSet
 
 FORMAT = 1  # raised whenever the archives change their meaning
 MANIFEST = "manifest.json"
-PREPARE = "run: python scripts/prepare_nyuv2.py --source PATH --out"
 
 Files = dict[str, dict[str, Any]]  # of each archive, by name: "bytes" and "sha256"
 
 
 @dataclass(frozen=True)
 class DepthCode:
-    """How whole numbers in ``depth.zip`` become metres: ``level * step + offset``; level 0 is unknown."""
+    """How whole numbers in ``depth.zip`` become depth (or its inverse): ``level * step + offset``; 0 is unknown."""
 
     step: float = 0.001
     offset: float = 0.0
@@ -44,19 +44,20 @@ class Description:
 class DamagedStore(UserError):
     """A store that is missing, half-written, truncated or altered."""
 
-    def __init__(self, path: Path, fault: str, root: Path) -> None:
-        super().__init__(f"{path} {fault}; {PREPARE} {root}")
+    def __init__(self, path: Path, fault: str, scenes: SceneSet, root: Path) -> None:
+        super().__init__(f"{path} {fault}; {scenes.prepare} {root}")
 
 
-def write_manifest(root: Path, description: Description, files: Files) -> None:
+def write_manifest(root: Path, scenes: SceneSet, description: Description, files: Files) -> None:
     """Write ``root/manifest.json``, atomically: from now on the store is whole."""
     manifest = {
         "format": FORMAT,
         "source": description.source,
         "synthetic": description.synthetic,
         "frames": len(description.train) + len(description.test),
-        "size": list(SIZE),
-        "classes": list(CLASSES),
+        "set": scenes.name,
+        "size": list(scenes.size),
+        "classes": list(scenes.classes),
         "depth": asdict(description.depth),
         "camera": asdict(description.camera) if description.camera else None,
         "normals": description.normals,
@@ -68,15 +69,18 @@ def write_manifest(root: Path, description: Description, files: Files) -> None:
     write_json(root / MANIFEST, manifest)
 
 
-def read_manifest(root: Path) -> tuple[Description, Files]:
+def read_manifest(root: Path, scenes: SceneSet) -> tuple[Description, Files]:
     """What the store at ``root`` holds; raises :class:`UserError` where there is no whole one."""
     path = root / MANIFEST
     try:
         manifest = json.loads(path.read_text())
         if manifest["format"] != FORMAT:
-            raise DamagedStore(path, f"has format {manifest['format']}, not {FORMAT}", root)
-        if tuple(manifest["size"]) != SIZE:
-            raise DamagedStore(path, f"is of {manifest['size']} pictures, not {SIZE[0]}x{SIZE[1]}", root)
+            raise DamagedStore(path, f"has format {manifest['format']}, not {FORMAT}", scenes, root)
+        if manifest.get("set", "nyuv2") != scenes.name:  # the first stores did not say
+            raise DamagedStore(path, f"is of a store of {manifest['set']}, not of {scenes.title}", scenes, root)
+        if tuple(manifest["size"]) != scenes.size:
+            expected = "x".join(map(str, scenes.size))
+            raise DamagedStore(path, f"is of {manifest['size']} pictures, not {expected}", scenes, root)
         description = Description(
             source=manifest["source"],
             train=_unrolled(manifest["train"]),
@@ -89,19 +93,19 @@ def read_manifest(root: Path) -> tuple[Description, Files]:
         )
         expected = ["image", "depth", "label"] + (["normal"] if description.normals else [])
         files = {name: {key: manifest["files"][name][key] for key in ("bytes", "sha256")} for name in expected}
-        if description.normals is None and description.camera is None:
+        if "normal" in scenes.parts and description.normals is None and description.camera is None:
             raise ValueError("neither normals nor a camera to fit them with")
     except FileNotFoundError:
         if not root.is_dir():
-            raise DamagedStore(root, "does not exist", root) from None
-        fault = "is missing: this folder is no NYUv2 store, or one whose preparation was cut off"
-        raise DamagedStore(path, fault, root) from None
+            raise DamagedStore(root, "does not exist", scenes, root) from None
+        fault = f"is missing: this folder is no {scenes.title} store, or one whose preparation was cut off"
+        raise DamagedStore(path, fault, scenes, root) from None
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; make it readable or choose another data.root."
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedStore(path, f"is damaged ({type(error).__name__}: {error})", root) from error
+        raise DamagedStore(path, f"is damaged ({type(error).__name__}: {error})", scenes, root) from error
     return description, files
 
 

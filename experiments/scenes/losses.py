@@ -1,4 +1,4 @@
-"""The three losses of NYUv2, Liu et al., CVPR 2019, and Navon et al., ICML 2022: means over a batch's valid pixels.
+"""The losses of the scene tasks, Liu et al., CVPR 2019, and Navon et al., ICML 2022: means over valid pixels.
 
 Shapes: B images of H x W pixels. A batch without a single valid pixel has loss zero, with a graph whose gradients are
 zero (the released code gives NaN). No loss waits for a GPU.
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.nyuv2.frames import IGNORED, Batch
-from experiments.nyuv2.segnet import TASKS
+from experiments.scenes.frames import IGNORED, Batch
+from experiments.scenes.segnet import TASKS
 
 
 def task_losses(predictions: Sequence[Tensor], batch: Batch, tasks: Sequence[str] = TASKS) -> list[Tensor]:
@@ -28,7 +28,9 @@ def task_losses(predictions: Sequence[Tensor], batch: Batch, tasks: Sequence[str
 
 def target(batch: Batch, task: str) -> Tensor:
     """What a task's predictions are held against: labels, depth or normals, shaped as in :class:`Batch`."""
-    return {"segmentation": batch.label, "depth": batch.depth, "normals": batch.normal}[task]
+    found = {"segmentation": batch.label, "depth": batch.depth, "normals": batch.normal}[task]
+    assert found is not None, f"these frames have no {task}"
+    return found
 
 
 def check_number(predictions: Sequence[Tensor], tasks: Sequence[str]) -> None:
@@ -41,7 +43,7 @@ def check_number(predictions: Sequence[Tensor], tasks: Sequence[str]) -> None:
 def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy: −1/n Σ log softmax(logits)[label] over the n pixels with a label >= 0.
 
-    ``logits``: ``[B, 13, H, W]``, or log-probabilities, which log-softmax leaves as they are; ``labels``:
+    ``logits``: ``[B, classes, H, W]``, or log-probabilities, which log-softmax leaves as they are; ``labels``:
     ``[B, H, W]``.
     """
     total = F.cross_entropy(logits, labels.long(), ignore_index=IGNORED, reduction="sum")
@@ -49,7 +51,7 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def depth_loss(predicted: Tensor, depth: Tensor) -> Tensor:
-    """L1: 1/n Σ |p − d| over the n pixels with a known depth d > 0; both ``[B, 1, H, W]``."""
+    """L1: 1/n Σ |p − d| over the n pixels with a known depth (or inverse depth) d > 0; both ``[B, 1, H, W]``."""
     valid = valid_depth(depth)
     return torch.where(valid, (predicted - depth).abs(), 0).sum() / valid.sum().clamp(min=1)
 

@@ -1,11 +1,11 @@
-"""The project's NYUv2 store: a folder small enough to carry, unpacked to memory maps on first use.
+"""The project's store of a set of scenes: a folder small enough to carry, unpacked to memory maps on first use.
 
 ``root/manifest.json``      what is in it, from where, the split, and the checksum of each archive; written last
-``root/image.zip``          NNNN.jpg, colour at 288x384
+``root/image.zip``          NNNN.jpg, colour at the working size
 ``root/depth.zip``          NNNN.png, depth in the steps that the manifest states; 0 is unknown
 ``root/label.zip``          NNNN.png, the class plus one; 0 is ignored
 ``root/normal.zip``         NNNN.png, round(127 n) + 128; only where the source brought normals
-``root/unpacked/<size>/``   memory maps, see :mod:`experiments.nyuv2.arrays`; may be deleted at any time
+``root/unpacked/<size>/``   memory maps, see :mod:`experiments.scenes.arrays`; may be deleted at any time
 
 The archives hold ordinary pictures, so any viewer shows what a model will see. Without ``normal.zip`` the normals are
 fitted to the depth when the store is unpacked.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +30,10 @@ from tqdm import tqdm
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, sha256
 from experiments.common.records import digest
-from experiments.nyuv2.arrays import Arrays, cached_arrays, frames_of, smaller
-from experiments.nyuv2.dequantise import ROUNDS, dequantise
-from experiments.nyuv2.frames import NORMAL_STEPS, SIZE, Frames, quantised_normals
-from experiments.nyuv2.manifest import (
+from experiments.scenes.arrays import Arrays, cached_arrays, frames_of, smaller
+from experiments.scenes.dequantise import ROUNDS, dequantise
+from experiments.scenes.frames import NORMAL_STEPS, Frames, quantised_normals
+from experiments.scenes.manifest import (
     MANIFEST,
     DamagedStore,
     DepthCode,
@@ -42,7 +42,7 @@ from experiments.nyuv2.manifest import (
     read_manifest,
     write_manifest,
 )
-from experiments.nyuv2.normals import normals_from_depth, recipe
+from experiments.scenes.scene_set import SceneSet
 
 JPEG_QUALITY = 90
 _STEP = 16  # frames unpacked at a time
@@ -52,14 +52,14 @@ _STEP = 16  # frames unpacked at a time
 class PackedFrame:
     """One frame as it goes into the store."""
 
-    identity: int  # the official number, from 1
-    image: np.ndarray  # [288, 384, 3], uint8
-    label: np.ndarray  # [288, 384], int8, -1..12
-    level: np.ndarray  # [288, 384], whole numbers, see DepthCode
-    normal: np.ndarray | None = None  # [288, 384, 3], float, unit vectors
+    identity: int  # its number, from 1
+    image: np.ndarray  # [H, W, 3], uint8
+    label: np.ndarray  # [H, W], int8, -1 or a class
+    level: np.ndarray  # [H, W], whole numbers, see DepthCode
+    normal: np.ndarray | None = None  # [H, W, 3], float, unit vectors
 
 
-def write_store(root: Path, description: Description, frames: Iterable[PackedFrame]) -> None:
+def write_store(root: Path, scenes: SceneSet, description: Description, frames: Iterable[PackedFrame]) -> None:
     """Write the store; the manifest goes first and comes back last, so a half-written store is seen as one.
 
     Raises :class:`UserError` when the disk does not take it, or the frames are not those of the split.
@@ -85,38 +85,42 @@ def write_store(root: Path, description: Description, frames: Iterable[PackedFra
             )
         if not description.normals:
             (root / "normal.zip").unlink(missing_ok=True)
-        write_manifest(root, description, {name: _fingerprint(root / f"{name}.zip") for name in names})
+        write_manifest(root, scenes, description, {name: _fingerprint(root / f"{name}.zip") for name in names})
     except OSError as error:
         raise UserError(f"cannot write {root}: {error.strerror}; free space or choose another --out.") from error
 
 
-def open_store(root: Path, size: tuple[int, int] = SIZE) -> Frames:
-    """The store at ``root`` as memory maps at ``size``, unpacked by the first call.
+def open_store(root: Path, scenes: SceneSet, size: Sequence[int] | None = None) -> Frames:
+    """The store at ``root`` as memory maps at ``size`` (default: the set's own), unpacked by the first call.
 
     A smaller ``size`` is made once from the whole one: colour by area, all else by the nearest pixel. Raises
     :class:`UserError` for a store that is missing, half-written, truncated or altered.
     """
-    root, size = Path(root), (int(size[0]), int(size[1]))  # a configuration gives a list
-    about, files = read_manifest(root)
-    if min(size) < 8 or size[0] > SIZE[0] or size[1] > SIZE[1]:
-        raise UserError(f"the size {size[0]}x{size[1]} is not between 8x8 and {SIZE[0]}x{SIZE[1]}; choose another.")
-    check_files(root, files)
+    root, whole_size = Path(root), scenes.size
+    size = whole_size if size is None else (int(size[0]), int(size[1]))  # a configuration gives a list
+    about, files = read_manifest(root, scenes)
+    if min(size) < 8 or size[0] > whole_size[0] or size[1] > whole_size[1]:
+        largest = f"{whole_size[0]}x{whole_size[1]}"
+        raise UserError(f"the size {size[0]}x{size[1]} is not between 8x8 and {largest}; choose another.")
+    check_files(root, scenes, files)
     identity = sorted(about.train + about.test)
-    normals = {"given": about.normals} if about.normals else recipe()
+    normals = _origin_of_normals(scenes, about)
     made = {"files": files, "normals": normals, "depth": asdict(about.depth), "rounds": ROUNDS}
     camera = about.camera
     key = digest({**made, "frames": identity, "camera": asdict(camera) if camera else None})
 
     def whole() -> Arrays:
-        folder = root / "unpacked" / f"{SIZE[0]}x{SIZE[1]}"
-        return cached_arrays(folder, key, len(identity), SIZE, lambda: _unpacked(root, about, identity))
+        folder = root / "unpacked" / f"{whole_size[0]}x{whole_size[1]}"
+        return cached_arrays(
+            folder, key, scenes.parts, len(identity), whole_size, lambda: _unpacked(root, scenes, about, identity)
+        )
 
-    if size == SIZE:
+    if size == whole_size:
         arrays = whole()
     else:
         folder = root / "unpacked" / f"{size[0]}x{size[1]}"
-        arrays = cached_arrays(folder, key, len(identity), size, lambda: smaller(whole(), size))
-        camera = camera.scaled(size[0] / SIZE[0], size[1] / SIZE[1]) if camera else None
+        arrays = cached_arrays(folder, key, scenes.parts, len(identity), size, lambda: smaller(whole(), size))
+        camera = camera.scaled(size[0] / whole_size[0], size[1] / whole_size[1]) if camera else None
     number = torch.tensor(identity)
     train, test = (torch.searchsorted(number, torch.tensor(sorted(part))) for part in (about.train, about.test))
     provenance = {
@@ -127,59 +131,69 @@ def open_store(root: Path, size: tuple[int, int] = SIZE) -> Frames:
         "test": len(test),
         "size": list(size),
         "sha256": {name: stamp["sha256"] for name, stamp in files.items()},
-        "normals": normals,
+        **({"normals": normals} if normals else {}),
         "depth": asdict(about.depth),
         **({"notes": about.notes} if about.notes else {}),
     }
     return frames_of(arrays, train, test, number, camera, provenance)
 
 
-def check_files(root: Path, files: Files) -> None:
+def check_files(root: Path, scenes: SceneSet, files: Files) -> None:
     """Raise :class:`UserError` unless every archive is byte for byte the one that the manifest names."""
     for name, stamp in files.items():
         path = root / f"{name}.zip"
         try:
             if path.stat().st_size != stamp["bytes"]:
-                raise DamagedStore(
-                    path, f"has {path.stat().st_size} bytes, not {stamp['bytes']}: it is cut off", root
-                )
+                fault = f"has {path.stat().st_size} bytes, not {stamp['bytes']}: it is cut off"
+                raise DamagedStore(path, fault, scenes, root)
             if sha256(path) != stamp["sha256"]:
-                raise DamagedStore(path, "has been altered: its checksum is not the manifest's", root)
+                raise DamagedStore(path, "has been altered: its checksum is not the manifest's", scenes, root)
         except FileNotFoundError:
-            raise DamagedStore(path, "is missing", root) from None
+            raise DamagedStore(path, "is missing", scenes, root) from None
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; make it readable and try again.") from error
 
 
 def metres(level: Tensor, code: DepthCode) -> Tensor:
-    """Depth [N, H, W] in metres, float32, of stored levels; 0 where unknown."""
+    """Depth [N, H, W] in metres, or their inverse, float32, of stored levels; 0 where unknown."""
     value = dequantise(level) if code.smooth else level.float()
     return torch.where(level > 0, value * code.step + code.offset, 0.0)
 
 
-def _unpacked(root: Path, about: Description, identity: list[int]) -> Iterator[Arrays]:
+def _origin_of_normals(scenes: SceneSet, about: Description) -> dict[str, Any] | None:
+    if "normal" not in scenes.parts:
+        return None
+    if about.normals:
+        return {"given": about.normals}
+    assert scenes.normals is not None
+    return scenes.normals.recipe
+
+
+def _unpacked(root: Path, scenes: SceneSet, about: Description, identity: list[int]) -> Iterator[Arrays]:
     """The whole set in parts, decoded, with its normals; on a GPU where there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = ["image", "depth", "label"] + (["normal"] if about.normals else [])
     with ExitStack() as stack:
         archives = {name: stack.enter_context(zipfile.ZipFile(root / f"{name}.zip")) for name in names}
-        bar = stack.enter_context(tqdm(total=len(identity), desc="unpacking NYUv2", unit="frame", disable=None))
+        bar = stack.enter_context(
+            tqdm(total=len(identity), desc=f"unpacking {scenes.title}", unit="frame", disable=None)
+        )
         for start in range(0, len(identity), _STEP):
             numbers = identity[start : start + _STEP]
             image, level, label = (_decoded(archives[name], numbers) for name in ("image", "depth", "label"))
             depth = metres(torch.from_numpy(level.astype(np.int32)).to(device), about.depth)  # [n, H, W]
-            if about.normals:
-                packed = _decoded(archives["normal"], numbers).astype(np.int16) - 128
-                normal = torch.from_numpy(packed).permute(0, 3, 1, 2).to(torch.int8)
-            else:
-                assert about.camera is not None  # read_manifest saw to it
-                normal = quantised_normals(normals_from_depth(depth, about.camera)).cpu()
-            yield {
+            part = {
                 "image": image.transpose(0, 3, 1, 2),
                 "label": label.astype(np.int8) - 1,
                 "depth": depth.cpu().half().numpy()[:, None],
-                "normal": normal.numpy(),
             }
+            if about.normals:
+                packed = _decoded(archives["normal"], numbers).astype(np.int16) - 128
+                part["normal"] = packed.transpose(0, 3, 1, 2).astype(np.int8)
+            elif "normal" in scenes.parts:
+                assert scenes.normals is not None and about.camera is not None  # read_manifest saw to it
+                part["normal"] = quantised_normals(scenes.normals.fit(depth, about.camera)).cpu().numpy()
+            yield part
             bar.update(len(numbers))
 
 

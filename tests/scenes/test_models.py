@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.nyuv2.frames import Batch
-from experiments.nyuv2.losses import task_losses
-from experiments.nyuv2.model import NETWORKS, make_network, parameter_count
-from experiments.nyuv2.mtan import MTAN
-from experiments.nyuv2.segnet import TASKS, SegNet, unit_vectors
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.frames import Batch
+from experiments.scenes.losses import task_losses
+from experiments.scenes.model import NETWORKS, make_network, parameter_count
+from experiments.scenes.mtan import MTAN
+from experiments.scenes.segnet import TASKS, SegNet, unit_vectors
 from methods import get_method
 from methods.gradients import compute_task_gradients
 
@@ -20,9 +23,13 @@ SIZE = (32, 64)
 Network = SegNet | MTAN
 
 
-def small(network: str, **options: object) -> Network:
+def channels(tasks: Sequence[str] = TASKS) -> dict[str, int]:
+    return {task: NYUV2.channels[task] for task in tasks}
+
+
+def small(network: str, tasks: Sequence[str] = TASKS, **options: object) -> Network:
     torch.manual_seed(0)
-    return make_network(network, width=WIDTH, **options)
+    return make_network(network, channels(tasks), width=WIDTH, **options)
 
 
 def images(number: int = 2, seed: int = 1) -> Tensor:
@@ -58,8 +65,10 @@ def reached(network: Network, task: str) -> set[str]:
 def test_parameter_counts(
     network: str, options: dict[str, object], total: int, shared: int, specific: int, last: int
 ) -> None:
+    options = dict(options)
+    outputs = channels(options.pop("tasks", TASKS))
     with torch.device("meta"):
-        model = make_network(network, **options)
+        model = make_network(network, outputs, **options)
     assert parameter_count(model.parameters()) == total
     assert parameter_count(model.shared_parameters()) == shared
     assert parameter_count(model.task_specific_parameters()) == specific
@@ -68,7 +77,7 @@ def test_parameter_counts(
 
 def test_parameter_counts_of_attention() -> None:
     with torch.device("meta"):
-        model = MTAN()
+        model = MTAN(channels())
     gates = [parameter_count(model.gates[task].parameters()) for task in TASKS]
     convolutions = [model.encoder_convolutions, model.decoder_convolutions]
     assert gates == [2_984_576] * 3
@@ -89,7 +98,7 @@ def test_every_parameter_is_shared_or_task_specific(network: str, attention: str
 @pytest.mark.parametrize("network", NETWORKS)
 def test_shapes_at_the_paper_size(network: str) -> None:
     with torch.device("meta"):
-        predictions, representation = make_network(network)(torch.empty(2, 3, 288, 384))
+        predictions, representation = make_network(network, channels())(torch.empty(2, 3, 288, 384))
     assert [tuple(p.shape) for p in predictions] == [(2, c, 288, 384) for c in (13, 1, 3)]
     number = 3 if network == "mtan" else 1
     assert [tuple(r.shape) for r in representation] == [(2, 64, 288, 384)] * number
@@ -113,9 +122,9 @@ def test_representation_is_what_the_heads_read(network: str) -> None:
 
 
 def test_width_scales_the_filters() -> None:
-    assert SegNet(width=0.25).filters == [16, 32, 64, 128, 128]
-    assert SegNet(width=0.001).filters == [1] * 5
-    assert SegNet(width=0.5)(images(1))[1][0].shape == (1, 32, *SIZE)
+    assert SegNet(channels(), width=0.25).filters == [16, 32, 64, 128, 128]
+    assert SegNet(channels(), width=0.001).filters == [1] * 5
+    assert SegNet(channels(), width=0.5)(images(1))[1][0].shape == (1, 32, *SIZE)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -286,11 +295,11 @@ def test_unit_vectors_of_zero() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: make_network("resnet"), "choose one of segnet, mtan"),
-        (lambda: SegNet(tasks=["depth", "depth"]), "at most once"),
-        (lambda: SegNet(tasks=["colour"]), "choose from segmentation, depth, normals"),
-        (lambda: SegNet(width=0), "positive factor"),
-        (lambda: MTAN(width=WIDTH, attention="mine"), "choose one of shared, task_specific"),
+        (lambda: make_network("resnet", channels()), "choose one of segnet, mtan"),
+        (lambda: SegNet({}), "choose from"),
+        (lambda: SegNet({"colour": 3}), "choose from segmentation, depth, normals"),
+        (lambda: SegNet(channels(), width=0), "positive factor"),
+        (lambda: MTAN(channels(), width=WIDTH, attention="mine"), "choose one of shared, task_specific"),
         (lambda: small("segnet")(torch.rand(1, 3, 48, 64)), "divisible by 32"),
         (lambda: small("mtan")(torch.rand(1, 32, 64, 3)), r"expected \[B, 3, H, W\]"),
     ],

@@ -1,4 +1,4 @@
-"""NYUv2 ready to train on: the prepared store where there is one, else rendered rooms, and says which."""
+"""A set of scenes ready to train on: the prepared store where there is one, else rendered, and says which."""
 
 from __future__ import annotations
 
@@ -10,73 +10,67 @@ from pathlib import Path
 import torch
 
 from experiments.common.errors import UserError
-from experiments.nyuv2.augment import step_generator
-from experiments.nyuv2.frames import SIZE, Batch, Frames
-from experiments.nyuv2.manifest import MANIFEST, PREPARE
-from experiments.nyuv2.rooms import rendered_rooms
-from experiments.nyuv2.store import open_store
-
-DEFAULT_ROOT = Path("data/nyuv2")
-ROOMS_ROOT = Path("data/rendered_rooms")
-SOURCES = ("auto", "store", "rooms")
+from experiments.scenes.augment import step_generator
+from experiments.scenes.frames import Batch, Frames
+from experiments.scenes.manifest import MANIFEST
+from experiments.scenes.rendered import rendered_frames
+from experiments.scenes.scene_set import SceneSet
+from experiments.scenes.store import open_store
 
 
 def load_frames(
+    scenes: SceneSet,
     root: str | Path | None = None,
     source: str = "auto",
-    size: Sequence[int] = SIZE,
+    size: Sequence[int] | None = None,
     train: int | None = None,
     test: int | None = None,
-    rooms: Sequence[int] = (200, 50),
-    rooms_root: str | Path = ROOMS_ROOT,
     seed: int = 0,
     device: torch.device | str = "cpu",
     whole: bool = False,
 ) -> Frames:
     """The frames to train on, and one line on standard output that says what they are.
 
-    ``root`` is a prepared store; without it ``NYUV2_ROOT``, then ``data/nyuv2``. ``source`` "auto" falls
-    back to rendered rooms where no store was named and none is found; "store" insists on one and "rooms" wants none.
-    ``train`` and ``test`` keep so many frames of each split, spread evenly over it. ``rooms`` says how many rooms to
-    render for training and test, ``seed`` which. On a CPU the arrays stay mapped unless ``whole`` is set.
+    ``root`` is a prepared store; without it the set's variable (such as ``NYUV2_ROOT``), then its default place.
+    ``source`` "auto" falls back to rendered frames where no store was named and none is found; "store" insists on one
+    and the rendering's name ("rooms") wants none. ``train`` and ``test`` keep so many frames of each split, spread
+    evenly over it; of rendered ones as many are made, from ``seed``. On a CPU the arrays stay mapped unless ``whole``
+    is set.
 
     Raises :class:`UserError` for a missing or damaged store, or more frames than there are.
     """
-    if source not in SOURCES:
-        raise UserError(f"unknown data source '{source}'; expected one of {', '.join(SOURCES)}.")
-    shape = (size[0], size[1])
-    found = None if source == "rooms" else find_store(root)
+    rendering = scenes.rendering
+    if source not in scenes.sources:
+        raise UserError(f"unknown data source '{source}'; expected one of {', '.join(scenes.sources)}.")
+    size = scenes.size if size is None else (size[0], size[1])
+    found = None if source == rendering.name else find_store(scenes, root)
+    places = f"data.root, {scenes.root_variable}, {scenes.default_root}"
     if found is None and source == "store":
-        raise UserError(
-            f"no NYUv2 store is named by data.root or NYUV2_ROOT, nor at {DEFAULT_ROOT}; {PREPARE} {DEFAULT_ROOT}"
-        )
+        raise UserError(f"no {scenes.title} store at {places}; {scenes.prepare} {scenes.default_root}")
     if found is not None:
-        frames = open_store(found, shape)
-        print(f"NYUv2: {found} ({frames.provenance['source']}), {_counts(frames)}", flush=True)
+        frames = _fewer(open_store(found, scenes, size), train, test)
+        print(f"{scenes.title}: {found} ({frames.provenance['source']}), {_counts(frames)}", flush=True)
     else:
-        why = (
-            "As data.source says"
-            if source == "rooms"
-            else f"No NYUv2 data found (data.root, NYUV2_ROOT, {DEFAULT_ROOT})"
-        )
-        print(f"{why}: training on RENDERED rooms (synthetic)", flush=True)
-        frames = rendered_rooms(Path(rooms_root), rooms[0], rooms[1], shape, seed)
-    frames = _fewer(frames, train, test)
+        wanted = source == rendering.name
+        why = "As data.source says" if wanted else f"No {scenes.title} data found ({places})"
+        counts = (train or rendering.counts[0], test or rendering.counts[1])
+        print(f"{why}: training on RENDERED {rendering.name} (synthetic)", flush=True)
+        frames = rendered_frames(rendering, scenes.parts, *counts, size, seed)
     return frames.to(device) if whole or torch.device(device).type != "cpu" else frames
 
 
-def find_store(root: str | Path | None = None) -> Path | None:
-    """The store that ``root``, ``NYUV2_ROOT`` or the default place names, or ``None``.
+def find_store(scenes: SceneSet, root: str | Path | None = None) -> Path | None:
+    """The store that ``root``, the set's variable or its default place names, or ``None``.
 
     A named place is taken as it is, so that a wrong name is an error and not a silent fall-back. The default place
     counts once it holds anything of a store: half of one is an error too.
     """
     if root is not None and str(root):
         return Path(root)
-    if named := os.environ.get("NYUV2_ROOT"):
+    if named := os.environ.get(scenes.root_variable):
         return Path(named)
-    holds_some = (DEFAULT_ROOT / MANIFEST).exists() or any(DEFAULT_ROOT.glob("*.zip"))
-    return DEFAULT_ROOT if holds_some else None
+    place = scenes.default_root
+    return place if (place / MANIFEST).exists() or any(place.glob("*.zip")) else None
 
 
 def training_order(frames: Frames, batch_size: int, seed: int, epoch: int) -> list[torch.Tensor]:
@@ -97,6 +91,11 @@ def test_batches(frames: Frames, batch_size: int) -> Iterator[Batch]:
 test_batches.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test
 
 
+def spread(positions: torch.Tensor, count: int) -> torch.Tensor:
+    """``count`` of the positions, from the first to the last at even distances."""
+    return positions[torch.linspace(0, len(positions) - 1, count).round().long()]
+
+
 def _fewer(frames: Frames, train: int | None, test: int | None) -> Frames:
     """``frames`` with splits of so many frames, evenly spread: neighbours in the set show the same room."""
     chosen = {}
@@ -106,7 +105,7 @@ def _fewer(frames: Frames, train: int | None, test: int | None) -> Frames:
             continue
         if not 1 <= count <= len(split):
             raise UserError(f"data.{name} is {count}, but the set has 1..{len(split)} {name} frames; choose another.")
-        chosen[name] = split[torch.linspace(0, len(split) - 1, count).round().long()]
+        chosen[name] = spread(split, count)
     counts = {name: len(split) for name, split in chosen.items()}
     return replace(frames, **chosen, provenance={**frames.provenance, **counts})
 

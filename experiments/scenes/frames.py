@@ -1,8 +1,8 @@
-"""Frames of indoor scenes in memory: colour, labels, depth and normals as a few whole tensors.
+"""Frames of scenes in memory: colour, labels, depth and perhaps normals as a few whole tensors.
 
-Conventions: labels are the 13 NYUv2 classes less one, -1 where ignored. Depth is in metres along the optical axis,
-0 where unknown. Normals face the camera; their axes are x to the right, y up and z towards the camera (unless
-a source brought its own, see ``provenance["normals"]``), (0, 0, 0) where unknown.
+Conventions: labels count the classes from 0, -1 where ignored. Depth is in metres along the optical axis, or for some
+sets its inverse; 0 where unknown. Normals face the camera; their axes are x to the right, y up and z towards the
+camera (unless a source brought its own, see ``provenance["normals"]``), (0, 0, 0) where unknown.
 
 Letters in shapes: N frames, B frames of a batch, H rows, W columns.
 """
@@ -16,12 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CLASSES = (
-    ("bed", "books", "ceiling", "chair", "floor", "furniture", "objects")
-    + ("picture", "sofa", "table", "tv", "wall", "window")
-)  # fmt: skip
 IGNORED = -1  # the label of a pixel that counts neither in the loss nor in a metric
-SIZE = (288, 384)  # rows and columns of MTAN's version of the set, which the paper used
 NORMAL_STEPS = 127  # a stored normal is round(127 n): 0.2 degrees off on average, at most 0.4
 
 
@@ -53,26 +48,21 @@ class Camera:
         return torch.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy, torch.ones(height, width)])
 
 
-# Of the Kinect's colour camera over 640x480, from the NYU toolbox, whose pixels count from 1.
-KINECT = Camera(fx=518.858, fy=519.470, cx=324.582, cy=252.736)
-VALID_ROWS, VALID_COLUMNS = (44, 471), (40, 601)  # the toolbox's crop, 427x561; outside it depth is invented
-CROPPED = KINECT.cropped(VALID_ROWS[0], VALID_COLUMNS[0]).scaled(SIZE[0] / 427, SIZE[1] / 561)
-
-
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Some frames as the model and the losses take them."""
 
     image: Tensor  # [B, 3, H, W], float32, 0..1, no further normalisation (as in the released code)
-    label: Tensor  # [B, H, W], int64, -1..12
-    depth: Tensor  # [B, 1, H, W], float32, metres
-    normal: Tensor  # [B, 3, H, W], float32, of length 1 or 0
+    label: Tensor  # [B, H, W], int64, -1 or a class
+    depth: Tensor  # [B, 1, H, W], float32, metres or their inverse
+    normal: Tensor | None = None  # [B, 3, H, W], float32, of length 1 or 0
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         def moved(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=non_blocking)
 
-        return Batch(moved(self.image), moved(self.label), moved(self.depth), moved(self.normal))
+        normal = None if self.normal is None else moved(self.normal)
+        return Batch(moved(self.image), moved(self.label), moved(self.depth), normal)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -83,12 +73,12 @@ class Frames:
     """All frames of a set: memory maps until :meth:`to` loads them."""
 
     image: Tensor  # [N, 3, H, W], uint8
-    label: Tensor  # [N, H, W], int8, -1..12
-    depth: Tensor  # [N, 1, H, W], float16, metres
-    normal: Tensor  # [N, 3, H, W], int8, 127 times the normal
-    train: Tensor  # [795], int64, positions of the training frames, on the CPU
-    test: Tensor  # [654], int64
-    identity: Tensor  # [N], int64, the official number of each frame, from 1
+    label: Tensor  # [N, H, W], int8, -1 or a class
+    depth: Tensor  # [N, 1, H, W], float16, metres or their inverse
+    normal: Tensor | None  # [N, 3, H, W], int8, 127 times the normal
+    train: Tensor  # int64, positions of the training frames, on the CPU
+    test: Tensor  # int64
+    identity: Tensor  # [N], int64, the number of each frame, from 1
     camera: Camera | None = None  # of the pictures at this size, where known
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -103,7 +93,8 @@ class Frames:
     @property
     def bytes(self) -> int:
         """What :meth:`to` takes on a device."""
-        return sum(t.numel() * t.element_size() for t in (self.image, self.label, self.depth, self.normal))
+        parts = (self.image, self.label, self.depth, self.normal)
+        return sum(t.numel() * t.element_size() for t in parts if t is not None)
 
     def to(self, device: torch.device | str) -> Frames:
         """The same frames, whole in the memory of ``device`` (also for the CPU: nothing stays a memory map)."""
@@ -124,13 +115,13 @@ class Frames:
     def batch(self, positions: Sequence[int] | Tensor) -> Batch:
         """The frames at ``positions`` in floating point, on the device that the frames lie on."""
         index = torch.as_tensor(positions, dtype=torch.int64).to(self.image.device)
-        normal = self.normal[index].float()
+        normal = None if self.normal is None else self.normal[index].float()
         return Batch(
             image=self.image[index].float() / 255,
             label=self.label[index].long(),
             depth=self.depth[index].float(),
             # A zero vector stays one. (torch's normalize takes 50 times as long over this dimension.)
-            normal=normal * normal.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt(),
+            normal=None if normal is None else normal * normal.square().sum(1, keepdim=True).clamp(min=1e-12).rsqrt(),
         )
 
     def _each(self, change: Any) -> Frames:
@@ -139,7 +130,7 @@ class Frames:
             image=change(self.image),
             label=change(self.label),
             depth=change(self.depth),
-            normal=change(self.normal),
+            normal=None if self.normal is None else change(self.normal),
         )
 
 

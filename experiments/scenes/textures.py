@@ -1,4 +1,4 @@
-"""Patterns on the bodies of rendered rooms, and the light that falls on them."""
+"""Patterns on the bodies of rendered scenes, and the light that falls on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments.nyuv2.raycast import Hits, Scene, blocked
+from experiments.scenes.raycast import Hits, Scene, blocked
 
 Blend = Callable[[np.ndarray, np.ndarray], np.ndarray]  # place [R, 2] in pattern lengths, body [R] -> share [R]
 
@@ -69,12 +69,23 @@ def albedo(scene: Scene, hits: Hits) -> np.ndarray:
     return first[hits.surface] * (1 - share[:, None]) + second[hits.surface] * share[:, None]
 
 
-def shaded(scene: Scene, hits: Hits, lamp: np.ndarray, ambient: np.ndarray) -> np.ndarray:
-    """Linear light [R, 3] towards the camera: a lamp of colour ``lamp`` [3] with shadows, and ``ambient`` [3]."""
+def shaded(
+    scene: Scene,
+    hits: Hits,
+    lamp: np.ndarray,
+    ambient: np.ndarray,
+    fading: tuple[float, float] = (0.4, 0.25),
+    share: float = 0.99,
+) -> np.ndarray:
+    """Linear light [R, 3] towards the camera: a lamp of colour ``lamp`` [3] with shadows, and ``ambient`` [3].
+
+    The lamp's light falls off by 1 / (a + b distance^2) with ``fading`` (a, b); ``share``: see :func:`blocked`.
+    """
     to_lamp = scene.light - hits.point
     distance = np.linalg.norm(to_lamp, axis=1)
     facing = (to_lamp * hits.normal).sum(1).clip(0) / distance
-    lit = facing / (0.4 + 0.25 * distance**2) * ~blocked(scene, hits.point + 0.005 * hits.normal, scene.light)
+    lit = facing / (fading[0] + fading[1] * distance**2)
+    lit = lit * ~blocked(scene, hits.point + 0.005 * hits.normal, scene.light, share)
     upward = 0.8 + 0.2 * hits.normal[:, 1]  # more light comes from above
     corner = np.sort(np.minimum(hits.point, scene.room - hits.point), axis=1)[:, 1]  # to the room's nearest edge
     closed = 0.7 + 0.3 * (corner / 0.6).clip(0, 1)

@@ -1,7 +1,7 @@
-"""A ray caster for boxes and balls in a box-shaped room, in numpy: where each ray ends, and what it sees there.
+"""A ray caster for boxes and balls within a large box, in numpy: where each ray ends, and what it sees there.
 
-World axes: x and z along the walls, y up; the floor is y = 0. Boxes may turn about y only. Rays are given with
-a forward component of 1, so that the length of a ray is the depth of what it hits.
+World axes: x and z along the walls of the large box, y up; its floor is y = 0. Boxes may turn about y
+only. Rays are given with a forward component of 1, so that the length of a ray is the depth of what it hits.
 
 Letters in shapes: R rays, K boxes, S balls.
 """
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-FLOOR, CEILING, WALL = 4, 2, 11  # places in frames.CLASSES
+from experiments.scenes.frames import Camera
+
 _CHUNK = 4096  # rays at a time: what lies in the processor's cache
 
 
@@ -33,6 +34,7 @@ class Scene:
 
     room: np.ndarray  # [3]: width, height, depth in metres
     surfaces: list[Surface]  # floor, ceiling, walls, then one a body in the order of ``bodies``
+    room_labels: tuple[int, int, int]  # of floor, ceiling, walls
     centre: list[np.ndarray] = field(default_factory=list)  # [3] a box
     half: list[np.ndarray] = field(default_factory=list)  # [3] a box
     yaw: list[float] = field(default_factory=list)
@@ -42,7 +44,7 @@ class Scene:
     ball_label: list[int] = field(default_factory=list)
     box_surface: list[int] = field(default_factory=list)  # places in ``surfaces``
     ball_surface: list[int] = field(default_factory=list)
-    light: np.ndarray = field(default_factory=lambda: np.zeros(3))  # [3], where the lamp hangs
+    light: np.ndarray = field(default_factory=lambda: np.zeros(3))  # [3], where the lamp hangs, or the sun stands
 
     def add_box(
         self, centre: np.ndarray, half: tuple[float, float, float], yaw: float, label: int, surface: Surface
@@ -94,8 +96,11 @@ def cast(scene: Scene, origin: np.ndarray, directions: np.ndarray) -> Hits:
     return Hits(**{name: chosen(name) for name in Hits.__dataclass_fields__})
 
 
-def blocked(scene: Scene, points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Whether a box or ball stands between ``points`` [R, 3] and ``target`` [3]: [R], bool."""
+def blocked(scene: Scene, points: np.ndarray, target: np.ndarray, share: float = 0.99) -> np.ndarray:
+    """Whether a box or ball stands between ``points`` [R, 3] and ``target`` [3]: [R], bool.
+
+    Bodies beyond ``share`` of the way from the target are not seen: they would be the point's own.
+    """
     # From the target, so that all rays have one origin, as from the camera.
     directions = (points - target).astype(np.float32)
     length = np.full(len(points), np.inf, np.float32)
@@ -103,7 +108,13 @@ def blocked(scene: Scene, points: np.ndarray, target: np.ndarray) -> np.ndarray:
         length = np.minimum(length, _box_lengths(scene, target, directions)[0])
     if scene.ball_centre:
         length = np.minimum(length, _ball_lengths(scene, target, directions)[0])
-    return length < 0.99
+    return length < share
+
+
+def camera_directions(camera: Camera, axes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Rays [R, 3] through the pixels of ``size``, row by row; ``axes`` [3, 3]: the camera's right, up and forward."""
+    rays = camera.rays(*size).double().numpy().reshape(3, -1)  # right, down, forward
+    return rays.T @ (axes * np.array([[1], [-1], [1]]))
 
 
 def _room(scene: Scene, origin: np.ndarray, directions: np.ndarray) -> Hits:
@@ -115,7 +126,7 @@ def _room(scene: Scene, origin: np.ndarray, directions: np.ndarray) -> Hits:
     normal = np.zeros_like(safe)
     np.put_along_axis(normal, axis[:, None], sign[:, None], 1)
     surface = np.where(axis == 1, np.where(sign > 0, 0, 1), 2)
-    label = np.array([FLOOR, CEILING, WALL], np.int8)[surface]
+    label = np.array(scene.room_labels, np.int8)[surface]
     point = origin + length[:, None] * directions
     place = _face(point, axis)
     return Hits(length.astype(np.float32), label, normal, surface, place, point)

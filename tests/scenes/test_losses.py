@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.nyuv2.frames import Batch
-from experiments.nyuv2.losses import (
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.frames import Batch
+from experiments.scenes.losses import (
     LOSSES,
     depth_loss,
     normal_loss,
@@ -20,7 +21,7 @@ from experiments.nyuv2.losses import (
     valid_depth,
     valid_normals,
 )
-from experiments.nyuv2.segnet import CHANNELS, TASKS
+from experiments.scenes.segnet import TASKS
 
 SHAPE = (2, 4, 5)  # images, height, width
 
@@ -28,7 +29,7 @@ SHAPE = (2, 4, 5)  # images, height, width
 def random_predictions(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     made = {}
-    for task, channels in CHANNELS.items():
+    for task, channels in NYUV2.channels.items():
         x = torch.randn(2, channels, *SHAPE[1:], generator=generator, dtype=torch.float64)
         made[task] = (F.normalize(x, dim=1) if task == "normals" else x).requires_grad_()
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experiments.nyuv2.frames import Camera
+from experiments.scenes.frames import Camera
 
 
 def plane(

@@ -1,13 +1,13 @@
 """SegNet with one head per task, Badrinarayanan et al., PAMI 2017, in the form of MTAN (Liu et al., CVPR 2019).
 
 Shapes: B images, 3 channels, height H and width W divisible by 32; C the channels of the last decoder stage (64).
-At width 1 the network has 25,055,185 parameters: 24,943,296 in the trunk and 111,889 in the three heads, as the
-released code of Navon et al., ICML 2022.
+At width 1 and with the 13 classes of NYUv2 the network has 25,055,185 parameters: 24,943,296 in the trunk and 111,889
+in the three heads, as the released code of Navon et al., ICML 2022.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,12 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from experiments.nyuv2.frames import CLASSES
-
-N_CLASSES = len(CLASSES)
-#: Output channels of each task, in the order of the paper's table.
-CHANNELS = {"segmentation": N_CLASSES, "depth": 1, "normals": 3}
-TASKS = tuple(CHANNELS)
+TASKS = ("segmentation", "depth", "normals")  # in the order of the paper's tables
 
 FILTERS = (64, 128, 256, 512, 512)  # channels of the five encoder stages, as VGG16
 DEPTHS = (2, 2, 3, 3, 3)  # convolutions of a stage, in the encoder and in the decoder
@@ -88,25 +83,25 @@ class Trunk(nn.Module):
 class SceneNetwork(nn.Module):
     """What both networks share: the trunk, the heads and the names of their parameters.
 
-    ``tasks``: which heads there are, a single one for single-task learning. ``width``: a factor on all filters, 1 for
-    the paper's; small ones are for tests and for runs without a GPU.
+    ``channels``: which heads there are, and what each puts out; a single one for single-task learning. ``width``: a
+    factor on all filters, 1 for the paper's; small ones are for tests and for runs without a GPU.
 
-    Raises ``ValueError`` for unknown or repeated tasks, and widths that are not positive.
+    Raises ``ValueError`` for unknown tasks, and widths that are not positive.
     """
 
-    def __init__(self, tasks: Sequence[str] = TASKS, width: float = 1.0) -> None:
+    def __init__(self, channels: Mapping[str, int], width: float = 1.0) -> None:
         super().__init__()
-        if not tasks or len(set(tasks)) < len(tasks) or not set(tasks) <= set(TASKS):
-            raise ValueError(f"tasks are {list(tasks)}; choose from {', '.join(TASKS)}, each at most once.")
+        if not channels or not set(channels) <= set(TASKS):
+            raise ValueError(f"tasks are {list(channels)}; choose from {', '.join(TASKS)}.")
         if not width > 0:
             raise ValueError(f"width is {width}; give a positive factor, 1 for the paper's network.")
-        self.tasks = tuple(tasks)
+        self.tasks = tuple(channels)
         self.filters = [max(1, round(width * f)) for f in FILTERS]
         self.trunk = Trunk(self.filters)
-        self.heads = nn.ModuleDict({task: head(self.filters[0], CHANNELS[task]) for task in self.tasks})
+        self.heads = nn.ModuleDict({task: head(self.filters[0], number) for task, number in channels.items()})
 
     def task_specific_parameters(self) -> Iterator[Parameter]:
-        """The heads: 111,889 parameters at width 1."""
+        """The heads: 111,889 parameters for NYUv2 at width 1."""
         yield from self.heads.parameters()
 
     def predict(self, task: str, features: Tensor) -> Tensor:
@@ -118,15 +113,15 @@ class SceneNetwork(nn.Module):
 class SegNet(SceneNetwork):
     """SegNet whose heads all read the last decoder features ("split" in MTAN's words)."""
 
-    def __init__(self, tasks: Sequence[str] = TASKS, width: float = 1.0) -> None:
-        super().__init__(tasks, width)
+    def __init__(self, channels: Mapping[str, int], width: float = 1.0) -> None:
+        super().__init__(channels, width)
         initialise(self)
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """Predictions, in the order of ``tasks``, and the representation, from images ``[B, 3, H, W]``.
 
-        Segmentation: logits ``[B, 13, H, W]`` (the released code applies log-softmax here, we do in the loss);
-        depth ``[B, 1, H, W]``, metres; normals ``[B, 3, H, W]`` of length one (:func:`unit_vectors`).
+        Segmentation: logits ``[B, classes, H, W]`` (the released code applies log-softmax here, we do in the loss);
+        depth ``[B, 1, H, W]``, in metres or inverse; normals ``[B, 3, H, W]`` of length one (:func:`unit_vectors`).
         Representation: one ``[B, C, H, W]``.
 
         Raises ``ValueError`` if H or W is not divisible by 32.

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.common.published import load_published
-from experiments.nyuv2.frames import Batch
-from experiments.nyuv2.metrics import (
-    METRICS,
+from experiments.nyuv2.metrics import METRICS
+from experiments.scenes.frames import Batch
+from experiments.scenes.metrics import (
     TASK_METRICS,
     SceneMetrics,
     angles,
     histogram_median,
     masked_median,
 )
-from experiments.nyuv2.segnet import TASKS
+from experiments.scenes.segnet import TASKS
 
 NAMES = [metric.name for metric in METRICS]
 SIZE = (12, 16)
@@ -80,8 +80,12 @@ def part(images: Images, chosen: slice) -> Images:
     return [p[chosen] for p in predictions], Batch(*(field[chosen] for field in fields))
 
 
+def metrics_of(**options: object) -> SceneMetrics:
+    return SceneMetrics("cpu", **{"n_classes": 13, "batch_size": 2, **options})
+
+
 def measured(images: Images, protocol: str, update: int, **options: object) -> dict[str, float]:
-    metrics = SceneMetrics("cpu", protocol=protocol, **options)
+    metrics = metrics_of(protocol=protocol, **options)
     for start in range(0, len(images[1]), update):
         metrics.update(*part(images, slice(start, start + update)))
     return metrics.compute()
@@ -157,7 +161,7 @@ def test_classes_that_never_occur_are_left_out() -> None:
 def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
     labels = torch.zeros(1, 1, 2, dtype=torch.int64)
     logits = F.one_hot(torch.tensor([[[0, 5]]]), 13).movedim(-1, 1).float()
-    metrics = SceneMetrics("cpu", tasks=["segmentation"])
+    metrics = metrics_of(tasks=["segmentation"])
     nothing = torch.zeros(1, 3, 1, 2)
     metrics.update([logits], Batch(nothing, labels, nothing[:, :1], nothing))
     assert metrics.compute() == {"mIoU": 25.0, "PixAcc": 50.0}  # IoU 1/2 and 0
@@ -166,7 +170,7 @@ def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
 @pytest.mark.parametrize("protocol", ["exact", "paper"])
 def test_a_batch_without_valid_pixels_changes_nothing(protocol: str) -> None:
     images, empty = scenes(4), scenes(2, seed=5, unknown=1.1)
-    metrics = SceneMetrics("cpu", protocol=protocol)
+    metrics = metrics_of(protocol=protocol)
     for piece in (empty, part(images, slice(0, 2)), empty, part(images, slice(2, 4))):
         predictions, batch = piece
         metrics.update(predictions, without_targets(batch) if piece is empty else batch)
@@ -176,10 +180,10 @@ def test_a_batch_without_valid_pixels_changes_nothing(protocol: str) -> None:
 @pytest.mark.parametrize("protocol", ["exact", "paper"])
 def test_nothing_valid_at_all_is_not_a_number(protocol: str) -> None:
     predictions, batch = scenes(2)
-    metrics = SceneMetrics("cpu", protocol=protocol)
+    metrics = metrics_of(protocol=protocol)
     metrics.update(predictions, without_targets(batch))
     assert all(math.isnan(value) for value in metrics.compute().values())
-    assert all(math.isnan(value) for value in SceneMetrics("cpu", protocol=protocol).compute().values())
+    assert all(math.isnan(value) for value in metrics_of(protocol=protocol).compute().values())
 
 
 @pytest.mark.parametrize("protocol", ["exact", "paper"])
@@ -216,14 +220,14 @@ def test_labels_in_eight_bits() -> None:
 def test_accumulators_are_independent() -> None:
     """Train and test never share: a second pass begins at zero."""
     images, others = scenes(4), scenes(4, seed=3)
-    first = SceneMetrics("cpu")
+    first = metrics_of()
     first.update(*others)
     assert_same(measured(images, "paper", 2), per_batch(images))
     assert_same(first.compute(), per_batch(others))
 
 
 def test_memory_does_not_grow() -> None:
-    metrics = SceneMetrics("cpu", protocol="exact")
+    metrics = metrics_of(protocol="exact")
     sizes = []
     for seed in range(3):
         metrics.update(*scenes(2, seed=seed))
@@ -233,7 +237,7 @@ def test_memory_does_not_grow() -> None:
 
 def test_no_graph_is_kept() -> None:
     predictions, batch = scenes(2)
-    metrics = SceneMetrics("cpu")
+    metrics = metrics_of()
     metrics.update([p.requires_grad_() for p in predictions], batch)
     assert not any(v.requires_grad for v in vars(metrics).values() if isinstance(v, Tensor))
 
@@ -276,12 +280,12 @@ def test_angles_by_hand() -> None:
 )
 def test_bad_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SceneMetrics("cpu", **options)
+        metrics_of(**options)
 
 
 def test_paper_batches_may_not_be_cut_across_updates() -> None:
     images = scenes(4)
-    metrics = SceneMetrics("cpu", protocol="paper")
+    metrics = metrics_of(protocol="paper")
     metrics.update(*part(images, slice(0, 3)))
     with pytest.raises(ValueError, match="only the last may be"):
         metrics.update(*part(images, slice(3, 4)))

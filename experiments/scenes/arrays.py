@@ -1,7 +1,7 @@
 """A folder of plain arrays that a :class:`Frames` maps into memory: written once, whole or not at all.
 
-``folder/{image,label,depth,normal}.npy`` and ``contents.json``, which names the origin of the arrays and their
-sizes. The folder is a cache: where anything about it is not as it was left, it is made again.
+``folder/{image,label,depth}.npy``, perhaps ``normal.npy``, and ``contents.json``, which names the origin
+of the arrays and their sizes. The folder is a cache: where anything about it is not as it was left, it is made again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,17 +22,17 @@ from torch.nn.functional import interpolate
 
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
-from experiments.nyuv2.frames import Camera, Frames
+from experiments.scenes.frames import Camera, Frames
 
 CONTENTS = "contents.json"
 #: Name, type, and channels before the rows and columns of each array.
 ARRAYS = {"image": (np.uint8, (3,)), "label": (np.int8, ()), "depth": (np.float16, (1,)), "normal": (np.int8, (3,))}
 
-Arrays = dict[str, np.ndarray]  # the four arrays of some frames, by name
+Arrays = dict[str, np.ndarray]  # the arrays of some frames, by name
 
 
 def read_arrays(folder: Path, key: str) -> Arrays | None:
-    """The four arrays as private memory maps, or ``None`` unless the folder is whole and made from ``key``."""
+    """The arrays as private memory maps, or ``None`` unless the folder is whole and made from ``key``."""
     try:
         contents = json.loads((folder / CONTENTS).read_text())
         if contents["key"] != key:
@@ -41,13 +41,15 @@ def read_arrays(folder: Path, key: str) -> Arrays | None:
             if stamp != _stamp(folder / f"{name}.npy"):
                 return None
         # Mode "c": torch wants writable memory, and nobody may write into the file.
-        return {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in ARRAYS}
+        return {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in contents["files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_arrays(folder: Path, key: str, count: int, size: tuple[int, int], parts: Iterable[Arrays]) -> None:
-    """Write ``count`` frames that come in ``parts`` beside ``folder`` and rename the result to it.
+def write_arrays(
+    folder: Path, key: str, names: Sequence[str], count: int, size: tuple[int, int], parts: Iterable[Arrays]
+) -> None:
+    """Write the arrays ``names`` of ``count`` frames, which come in ``parts``, beside ``folder``; then rename.
 
     Raises :class:`UserError` when the disk does not take them.
     """
@@ -55,9 +57,9 @@ def write_arrays(folder: Path, key: str, count: int, size: tuple[int, int], part
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _need_space(partial, count, size)
+        _need_space(partial, names, count, size)
         with ExitStack() as stack:
-            files = {name: stack.enter_context(open(partial / f"{name}.npy", "wb")) for name in ARRAYS}
+            files = {name: stack.enter_context(open(partial / f"{name}.npy", "wb")) for name in names}
             for name, file in files.items():
                 _header(file, name, count, size)
             for part in parts:
@@ -66,7 +68,7 @@ def write_arrays(folder: Path, key: str, count: int, size: tuple[int, int], part
             for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())
-        stamps = {name: _stamp(partial / f"{name}.npy") for name in ARRAYS}
+        stamps = {name: _stamp(partial / f"{name}.npy") for name in names}
         write_json(partial / CONTENTS, {"key": key, "files": stamps})
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -79,9 +81,14 @@ def write_arrays(folder: Path, key: str, count: int, size: tuple[int, int], part
 
 
 def cached_arrays(
-    folder: Path, key: str, count: int, size: tuple[int, int], make: Callable[[], Iterable[Arrays]]
+    folder: Path,
+    key: str,
+    names: Sequence[str],
+    count: int,
+    size: tuple[int, int],
+    make: Callable[[], Iterable[Arrays]],
 ) -> Arrays:
-    """The arrays in ``folder``, made by ``make`` where they are missing, damaged, or of another ``key``.
+    """The arrays ``names`` in ``folder``, made by ``make`` where they are missing, damaged, or of another ``key``.
 
     Of several processes at once one makes them and the others wait. Raises :class:`UserError` as
     :func:`write_arrays` does.
@@ -91,7 +98,7 @@ def cached_arrays(
         with _alone(folder.parent / f".{folder.name}.lock"):
             arrays = read_arrays(folder, key)
             if arrays is None:
-                write_arrays(folder, key, count, size, make())
+                write_arrays(folder, key, names, count, size, make())
                 arrays = read_arrays(folder, key)
     if arrays is None:
         raise UserError(f"{folder} does not hold what was just written there; check the disk and try again.")
@@ -103,12 +110,8 @@ def smaller(arrays: Arrays, size: tuple[int, int], step: int = 32) -> Iterator[A
     for start in range(0, len(arrays["image"]), step):
         part = {name: torch.from_numpy(array[start : start + step]) for name, array in arrays.items()}
         image = interpolate(part["image"].float(), size, mode="area").round().to(torch.uint8)
-        yield {
-            "image": image.numpy(),
-            "label": nearest(part["label"][:, None].float(), size)[:, 0].numpy(),
-            "depth": nearest(part["depth"].float(), size).numpy(),
-            "normal": nearest(part["normal"].float(), size).numpy(),
-        }
+        others = {name: nearest(part[name].float(), size).numpy() for name in part if name in ("depth", "normal")}
+        yield {"image": image.numpy(), "label": nearest(part["label"][:, None].float(), size)[:, 0].numpy(), **others}
 
 
 def nearest(values: Tensor, size: tuple[int, int]) -> Tensor:
@@ -125,7 +128,7 @@ def frames_of(
     provenance: dict[str, Any],
 ) -> Frames:
     """The arrays as :class:`Frames`, still mapped."""
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors = {name: torch.from_numpy(arrays[name]) if name in arrays else None for name in ARRAYS}
     return Frames(**tensors, train=train, test=test, identity=identity, camera=camera, provenance=provenance)
 
 
@@ -136,8 +139,8 @@ def _header(file: IO[bytes], name: str, count: int, size: tuple[int, int]) -> No
     np.lib.format.write_array_header_1_0(file, description)
 
 
-def _need_space(folder: Path, count: int, size: tuple[int, int]) -> None:
-    pixel = sum(np.dtype(kind).itemsize * int(np.prod(channels)) for kind, channels in ARRAYS.values())
+def _need_space(folder: Path, names: Sequence[str], count: int, size: tuple[int, int]) -> None:
+    pixel = sum(np.dtype(kind).itemsize * int(np.prod(channels)) for kind, channels in map(ARRAYS.get, names))
     needed, free = count * size[0] * size[1] * pixel, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
