@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from omegaconf import DictConfig
 
 import experiments.nyuv2.config  # noqa: F401 (registers the schema)
@@ -12,8 +14,8 @@ from experiments.scenes.problem import train
 
 
 @command("nyuv2/train")
-def main(config: DictConfig) -> None:
-    train(NYUV2, checked(config, NYUV2))
+def main(config: DictConfig) -> dict[str, Any]:
+    return train(NYUV2, checked(config, NYUV2))
 
 
 if __name__ == "__main__":

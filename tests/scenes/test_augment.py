@@ -48,6 +48,17 @@ def test_planes_stay_planes(normal: tuple[float, float, float], scale: float, fl
     assert angles(view.normal[0] * both, true).max() < 0.1
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_inverse_depth_grows_as_depth_shrinks(scale: float) -> None:
+    batch = plane_batch(PLANES[1])
+    inverse = Batch(batch.image, batch.label, torch.where(batch.depth > 0, 1 / batch.depth, 0.0))
+    views = [View(scale, 20, 30, int(SIZE[0] / scale), int(SIZE[1] / scale), True)]
+    depth, found = seen(batch, views).depth, seen(inverse, views, inverse_depth=True)
+    torch.testing.assert_close(found.depth[depth > 0], 1 / depth[depth > 0])
+    assert torch.equal(found.depth == 0, depth == 0)
+    assert found.normal is None
+
+
 def test_released_code_leaves_the_normal_alone() -> None:
     normal = (0.5, 0.0, 0.8)
     view = seen(plane_batch(normal), [View(1.5, 10, 20, 192, 256, False)])

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.cityscapes.scene_set import CITYSCAPES
 from experiments.common.published import load_published
 from experiments.nyuv2.metrics import METRICS
+from experiments.nyuv2.scene_set import NYUV2
 from experiments.scenes.frames import Batch
 from experiments.scenes.metrics import (
     TASK_METRICS,
@@ -21,6 +23,7 @@ from experiments.scenes.metrics import (
     histogram_median,
     masked_median,
 )
+from experiments.scenes.scene_set import SceneSet
 from experiments.scenes.segnet import TASKS
 
 NAMES = [metric.name for metric in METRICS]
@@ -113,11 +116,12 @@ def assert_same(found: dict[str, float], expected: dict[str, float]) -> None:
         assert found[name] == pytest.approx(value, rel=1e-5, abs=2e-4 if name == "Median" else 1e-7), name
 
 
-def test_columns_are_those_of_the_published_table() -> None:
-    published = load_published("nyuv2")
-    assert published.metrics == tuple(NAMES)
-    assert published.higher_is_better == tuple(metric.higher_is_better for metric in METRICS)
-    assert [name for task in TASKS for name in TASK_METRICS[task]] == NAMES
+@pytest.mark.parametrize("about", [NYUV2, CITYSCAPES], ids=lambda about: about.name)
+def test_columns_are_those_of_the_published_table(about: SceneSet) -> None:
+    published = load_published(about.name)
+    assert published.metrics == tuple(metric.name for metric in about.metrics)
+    assert published.higher_is_better == tuple(metric.higher_is_better for metric in about.metrics)
+    assert [name for task in about.tasks for name in TASK_METRICS[task]] == list(published.metrics)
 
 
 @pytest.mark.parametrize("update", [1, 2, 3, 7])
@@ -201,6 +205,17 @@ def test_single_task(task: str) -> None:
     found = measured(([predictions[TASKS.index(task)]], batch), "paper", 2, tasks=[task])
     everything = measured(images, "paper", 2)
     assert found == {name: everything[name] for name in TASK_METRICS[task]}
+
+
+def test_two_tasks_of_seven_classes() -> None:
+    (logits, depth, directions), batch = scenes(16, classes=range(7))
+    without = Batch(batch.image, batch.label, batch.depth)
+    metrics = metrics_of(n_classes=7, batch_size=8, tasks=("segmentation", "depth"))
+    metrics.update([logits[:, :7], depth], without)
+    expected = per_batch(([logits, depth, directions], batch), 8)
+    found = metrics.compute()
+    assert list(found) == [metric.name for metric in CITYSCAPES.metrics]
+    assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-5)
 
 
 def test_not_a_number_in_predictions_shows() -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.cityscapes.scene_set import CITYSCAPES
 from experiments.nyuv2.scene_set import NYUV2
 from experiments.scenes.frames import Batch
 from experiments.scenes.losses import task_losses
@@ -73,6 +74,15 @@ def test_parameter_counts(
     assert parameter_count(model.shared_parameters()) == shared
     assert parameter_count(model.task_specific_parameters()) == specific
     assert parameter_count(model.last_shared_parameters()) == last
+
+
+@pytest.mark.parametrize(("network", "total"), [("segnet", 25_017_672), ("mtan", 41_206_984)])
+def test_parameter_counts_of_two_tasks(network: str, total: int) -> None:
+    """Trunk 24,943,296; attention's convolutions 10,220,160, 2,984,576 gates a task; heads 37,383 and 36,993."""
+    with torch.device("meta"):
+        model = make_network(network, CITYSCAPES.channels)
+    assert parameter_count(model.parameters()) == total
+    assert parameter_count(model.heads.parameters()) == 37_383 + 36_993
 
 
 def test_parameter_counts_of_attention() -> None:
