@@ -132,8 +132,11 @@ def frames_of(
     provenance: dict[str, Any],
 ) -> Frames:
     """The arrays as :class:`Frames`, still mapped."""
-    tensors = {name: torch.from_numpy(arrays[name]) if name in arrays else None for name in ARRAYS}
-    return Frames(**tensors, train=train, test=test, identity=identity, camera=camera, provenance=provenance)
+    image, label, depth = (torch.from_numpy(arrays[name]) for name in ("image", "label", "depth"))
+    normal = torch.from_numpy(arrays["normal"]) if "normal" in arrays else None
+    return Frames(
+        image, label, depth, normal, train=train, test=test, identity=identity, camera=camera, provenance=provenance
+    )
 
 
 def _header(file: IO[bytes], name: str, count: int, size: tuple[int, int]) -> None:
@@ -144,7 +147,8 @@ def _header(file: IO[bytes], name: str, count: int, size: tuple[int, int]) -> No
 
 
 def _need_space(folder: Path, names: Sequence[str], count: int, size: tuple[int, int]) -> None:
-    pixel = sum(np.dtype(kind).itemsize * int(np.prod(channels)) for kind, channels in map(ARRAYS.get, names))
+    kinds = [ARRAYS[name] for name in names]
+    pixel = sum(np.dtype(kind).itemsize * int(np.prod(channels)) for kind, channels in kinds)
     needed, free = count * size[0] * size[1] * pixel, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -98,7 +99,7 @@ def spread(positions: torch.Tensor, count: int) -> torch.Tensor:
 
 def _fewer(frames: Frames, train: int | None, test: int | None) -> Frames:
     """``frames`` with splits of so many frames, evenly spread: neighbours in the set show the same room."""
-    chosen = {}
+    chosen: dict[str, Any] = {}
     for name, count in (("train", train), ("test", test)):
         split = getattr(frames, name)
         if count is None or count == len(split):

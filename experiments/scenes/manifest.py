@@ -79,8 +79,8 @@ def read_manifest(root: Path, scenes: SceneSet) -> tuple[Description, Files]:
         if manifest.get("set", "nyuv2") != scenes.name:  # the first stores did not say
             raise DamagedStore(path, f"is of a store of {manifest['set']}, not of {scenes.title}", scenes, root)
         if tuple(manifest["size"]) != scenes.size:
-            expected = "x".join(map(str, scenes.size))
-            raise DamagedStore(path, f"is of {manifest['size']} pictures, not {expected}", scenes, root)
+            size = "x".join(map(str, scenes.size))
+            raise DamagedStore(path, f"is of {manifest['size']} pictures, not {size}", scenes, root)
         description = Description(
             source=manifest["source"],
             train=_unrolled(manifest["train"]),

@@ -38,7 +38,7 @@ class SceneProblem:
     A single-task run is a SegNet with one head (as in the paper), trained by the method STL on its only task.
     """
 
-    splits = ("test",)  # there is no validation split, and no selection
+    splits: Sequence[str] = ("test",)  # there is no validation split, and no selection
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class SceneProblem:
     ) -> None:
         self.scenes, self.config, self.frames = scenes, config, frames
         self.reference, self.device = reference, device
-        self.tasks = tasks_of(scenes, config)
+        self.tasks: Sequence[str] = tasks_of(scenes, config)
         torch.manual_seed(config.seed)
-        self.model = network_of(scenes, config).to(device)
+        self.model: torch.nn.Module = network_of(scenes, config).to(device)
 
     def batches(self, epoch: int) -> list[tuple[int, int, Tensor]]:
         """Epoch, step and frames of each batch: what the augmentation's random numbers hang on."""
