@@ -6,16 +6,21 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-import experiments.cityscapes.config  # noqa: F401 (registers the schema)
+from experiments.cityscapes.config import checked
 from experiments.cityscapes.scene_set import CITYSCAPES
 from experiments.common.config import command
-from experiments.scenes.config import checked
-from experiments.scenes.problem import train
+from experiments.scenes.config import SceneConfig
+from experiments.scenes.problem import train_on
+
+
+def train(config: SceneConfig) -> dict[str, Any]:
+    """Carry out one run (for STL without a main task: one a task) and return its record."""
+    return train_on(CITYSCAPES, config)
 
 
 @command("cityscapes/train")
 def main(config: DictConfig) -> dict[str, Any]:
-    return train(CITYSCAPES, checked(config, CITYSCAPES))
+    return train(checked(config))
 
 
 if __name__ == "__main__":

@@ -6,16 +6,21 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-import experiments.nyuv2.config  # noqa: F401 (registers the schema)
 from experiments.common.config import command
+from experiments.nyuv2.config import checked
 from experiments.nyuv2.scene_set import NYUV2
-from experiments.scenes.config import checked
-from experiments.scenes.problem import train
+from experiments.scenes.config import SceneConfig
+from experiments.scenes.problem import train_on
+
+
+def train(config: SceneConfig) -> dict[str, Any]:
+    """Carry out one run (for STL without a main task: one a task) and return its record."""
+    return train_on(NYUV2, config)
 
 
 @command("nyuv2/train")
 def main(config: DictConfig) -> dict[str, Any]:
-    return train(NYUV2, checked(config, NYUV2))
+    return train(checked(config))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class SceneConfig(SupervisedConfig):
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
 
-def checked(config: DictConfig, scenes: SceneSet) -> SceneConfig:
+def checked_for(scenes: SceneSet, config: DictConfig) -> SceneConfig:
     """The configuration of a run on ``scenes``; raises :class:`UserError` for a value that cannot be run."""
     check_keys(config, SceneConfig())
     result = OmegaConf.to_object(config)

@@ -121,7 +121,7 @@ def frames_of_run(scenes: SceneSet, config: SceneConfig, device: torch.device | 
     )
 
 
-def train(scenes: SceneSet, config: SceneConfig) -> dict[str, Any]:
+def train_on(scenes: SceneSet, config: SceneConfig) -> dict[str, Any]:
     """Carry out one run (for STL without a main task: one a task) and return its record."""
     return carry_out(config, len(scenes.tasks), partial(_run, scenes))
 

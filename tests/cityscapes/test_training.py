@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from experiments.cityscapes.config import checked
 from experiments.cityscapes.metrics import METRICS
 from experiments.cityscapes.scene_set import CITYSCAPES
+from experiments.cityscapes.train import train
 from experiments.common.config import CONFIGS
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
 from experiments.report import main as report
-from experiments.scenes.config import SceneConfig, checked
-from experiments.scenes.problem import network_of, train
+from experiments.scenes.config import SceneConfig
+from experiments.scenes.problem import network_of
 from methods import METHODS
 
 SMALL = [
@@ -33,11 +35,11 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 def configured(*overrides: str) -> SceneConfig:
     with initialize_config_dir(str(CONFIGS / "cityscapes"), version_base="1.3"):
-        return checked(compose("train", list(overrides)), CITYSCAPES)
+        return checked(compose("train", list(overrides)))
 
 
 def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
-    return train(CITYSCAPES, configured(*SMALL, f"run.root={tmp_path}", *overrides))
+    return train(configured(*SMALL, f"run.root={tmp_path}", *overrides))
 
 
 @pytest.mark.parametrize("method", [key for key in METHODS if key != "stl"])

@@ -14,11 +14,10 @@ from hydra import compose, initialize_config_dir
 from experiments.common.config import CONFIGS
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
+from experiments.nyuv2.config import checked
 from experiments.nyuv2.metrics import METRICS
-from experiments.nyuv2.scene_set import NYUV2
-from experiments.nyuv2.train import main
-from experiments.scenes.config import checked
-from experiments.scenes.problem import SceneProblem, train
+from experiments.nyuv2.train import main, train
+from experiments.scenes.problem import SceneProblem
 from methods import METHODS
 
 SMALL = [
@@ -36,7 +35,7 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(CONFIGS / "nyuv2"), version_base="1.3"):
         config = compose("train", [*SMALL, f"run.root={tmp_path}", *overrides])
-    return train(NYUV2, checked(config, NYUV2))
+    return train(checked(config))
 
 
 @pytest.mark.parametrize("method", [key for key in METHODS if key != "stl"])

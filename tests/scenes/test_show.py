@@ -17,12 +17,12 @@ from experiments.cityscapes.show import main as show_cityscapes
 from experiments.common.checkpoint import NETWORK
 from experiments.common.config import CONFIGS
 from experiments.common.records import RECORD
+from experiments.nyuv2.config import checked
 from experiments.nyuv2.scene_set import NYUV2
 from experiments.nyuv2.show import main as show_nyuv2
-from experiments.scenes.config import checked
+from experiments.nyuv2.train import train
 from experiments.scenes.frames import Batch
 from experiments.scenes.pictures import class_colours, curves_picture, frame_picture
-from experiments.scenes.problem import train
 
 SMALL = [
     *("preset=quick", "data.source=rooms", "data.height=32", "data.width=64", "data.train=4", "data.test=3"),
@@ -39,7 +39,7 @@ def trained(root: Path, *overrides: str) -> Path:
     """The folder of a finished run."""
     with initialize_config_dir(str(CONFIGS / "nyuv2"), version_base="1.3"):
         config = compose("train", [*SMALL, f"run.root={root}", *overrides])
-    return root / train(NYUV2, checked(config, NYUV2))["name"]
+    return root / train(checked(config))["name"]
 
 
 @pytest.fixture(scope="module")
