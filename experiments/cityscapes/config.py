@@ -1,4 +1,4 @@
-"""The Cityscapes configuration: its schema, under the name that ``configs/cityscapes/train.yaml`` gives, and its check."""
+"""The Cityscapes configuration: its schema, by the name in ``configs/cityscapes/train.yaml``, and its check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The NYUv2 configuration: its schema, under the name that ``configs/nyuv2/train.yaml`` gives, and its check."""
+"""The NYUv2 configuration: its schema, by the name in ``configs/nyuv2/train.yaml``, and its check."""
 
 from __future__ import annotations
 
