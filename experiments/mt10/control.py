@@ -49,7 +49,7 @@ class ControlEnvironment:
         self.goals = _GOAL_DISTANCE * np.stack([cosine, sine], axis=-1)  # [K, 2]
         half_cosine, half_sine = np.cos(angles / 2), np.sin(angles / 2)
         rows = [[half_cosine, -half_sine], [half_sine, half_cosine]]
-        self.frames = np.array(rows).transpose(2, 0, 1)  # [K, 2, 2]
+        self.frames: np.ndarray = np.array(rows).transpose(2, 0, 1)  # [K, 2, 2]
         self.generators = [np.random.default_rng((seed, int(evaluation))) for seed in seeds]
         self.positions = np.zeros((len(self.seeds), len(self.tasks), 2))
         self.elapsed = _HORIZON  # a step needs a reset first

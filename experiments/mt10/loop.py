@@ -177,7 +177,7 @@ class Training:
             observations = torch.from_numpy(self.observations).to(self.device)
             actions = self.learner.act(observations, deterministic=False).cpu().numpy()
         if not np.isfinite(actions).all():
-            raise NonFiniteLoss(f"the actions are not finite {self._where(~np.isfinite(actions).all(axis=-1))}.")
+            raise NonFiniteLoss(f"the actions are not finite {self._where(~np.isfinite(actions))}.")
         step = self.environment.step(actions)
         self.replay.add(self.observations, actions, step.rewards * self.schedule.reward_scale, step.observations)
         self.observations = step.observations
@@ -235,8 +235,9 @@ class Training:
         return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more seeds)"
 
     def _where(self, bad: np.ndarray) -> str:
-        """In words, where ``bad`` ``[S, K]`` is true."""
-        return "for " + ", ".join(f"seed {self.seeds[s]} task {self.tasks[k]}" for s, k in np.argwhere(bad))
+        """In words, for which seeds and tasks ``bad`` ``[S, K, A]`` is true anywhere."""
+        pairs = np.argwhere(bad.any(axis=-1))
+        return "for " + ", ".join(f"seed {self.seeds[s]} task {self.tasks[k]}" for s, k in pairs)
 
     # --- checkpoints and records ---
 

@@ -90,7 +90,7 @@ class Sums:
         }
 
     def _means(self, sums: Mapping[str, Tensor], counts: Mapping[str, int], index: int) -> dict[str, float]:
-        means = {}
+        means: dict[str, float] = {}
         for name in COMPONENTS:
             if counts[name]:
                 values = (sums[name][index] / counts[name]).tolist()

@@ -33,7 +33,7 @@ def recorded_noise(learner: Learner) -> list[Tensor]:
 
 
 def largest_difference(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
-    return max(float((first[name] - second[name]).abs().max()) for name in first)
+    return max(float((first[name] - second[name]).detach().abs().max()) for name in first)
 
 
 def seed_of(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:
