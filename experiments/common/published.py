@@ -62,6 +62,7 @@ class Published:
     rank_sets: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, PublishedGroup]
     sources: Mapping[str, Mapping[str, Any]]
+    runtime: Mapping[str, Any] | None = None  # values by the printed name of the method, with unit and source
 
     def reference(self, name: str = PAPER) -> tuple[float, ...]:
         """A single-task row, in the order of ``metrics``."""
@@ -92,6 +93,7 @@ def load_published(benchmark: str) -> Published:
         rank_sets=content["rank_sets"],
         groups={name: _group(group) for name, group in content["groups"].items()},
         sources=content["sources"],
+        runtime=content.get("runtime"),
     )
 
 

@@ -86,9 +86,9 @@ def write_single_tasks(root: Path, seed: int, values: dict[str, float], **change
 
 
 def report(root: Path, *arguments: str) -> Path:
-    """Run the command on ``root``; returns the folder of its files."""
+    """Run the command on ``root``, without pictures unless asked for; returns the folder of its files."""
     out = root.parent / "report"
-    main(["benchmark=qm9", f"root={root}", f"out={out}", *arguments])
+    main(["benchmark=qm9", f"root={root}", f"out={out}", "pictures=false", *arguments])
     return out / "qm9"
 
 
