@@ -72,7 +72,7 @@ def dark_style() -> AbstractContextManager[None]:
     """As :func:`paper_style` on a dark page: light text and lines, nothing behind them."""
     light, faint = "#D8D8D8", "#777777"
     settings = {f"{part}.color": light for part in ("text", "xtick", "ytick")} | {"axes.labelcolor": light}
-    dark: Any = {**_SETTINGS, **settings, "axes.edgecolor": faint, "grid.color": "#444444"}
+    dark: Any = {**_SETTINGS, **settings, "axes.edgecolor": faint, "axes.facecolor": "none", "grid.color": "#444444"}
     return matplotlib.rc_context(dark)
 
 

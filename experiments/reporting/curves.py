@@ -13,7 +13,7 @@ from experiments.common.aggregate import MethodRow
 from experiments.common.style import GREY, method_line
 from experiments.reporting.histories import Curves
 
-_WIDE = 20  # the ratio of the largest to the smallest value from which on an axis is logarithmic
+_WIDE = 10  # the ratio of the largest to the smallest value from which on an axis is logarithmic
 _FEW = 12  # epochs up to which each is marked
 
 
@@ -31,18 +31,18 @@ def lines_of(rows: Sequence[MethodRow]) -> dict[str, dict[str, Any]]:
 
 
 def plot_curves(axis: Axes, curves: Curves, label: str, line: dict[str, Any]) -> None:
-    """The mean over seeds, and a band of one sample standard deviation where there is more than one seed."""
+    """The mean over seeds and, where there is more than one, a band from the lowest to the highest seed."""
     marker = "o" if len(curves.epochs) <= _FEW else None
     axis.plot(curves.epochs, curves.mean, label=label, marker=marker, markersize=3, **line)
     if len(curves.values) > 1:
-        low, high = curves.mean - curves.spread, curves.mean + curves.spread
-        axis.fill_between(curves.epochs, low, high, color=line["color"], alpha=0.15, linewidth=0)
+        low, high = curves.values.min(axis=0), curves.values.max(axis=0)
+        axis.fill_between(curves.epochs, low, high, color=line["color"], alpha=0.13, linewidth=0)
 
 
 def finish_epochs(axis: Axes, curves: Sequence[Curves]) -> None:
-    """Label the epochs; make the other axis logarithmic where the values span more than a decade or so."""
-    means = np.concatenate([one.mean for one in curves])
-    if means.min() > 0 and means.max() / means.min() > _WIDE:
+    """Label the epochs; make the other axis logarithmic where the values are positive and span a wide range."""
+    values = np.concatenate([one.values.ravel() for one in curves])
+    if values.min() > 0 and values.max() / values.min() > _WIDE:
         axis.set_yscale("log")
     else:
         axis.axhline(0, color=GREY, linewidth=0.6, zorder=0)

@@ -25,11 +25,6 @@ class Curves(NamedTuple):
     def mean(self) -> np.ndarray:
         return self.values.mean(axis=0)
 
-    @property
-    def spread(self) -> np.ndarray:
-        """Sample standard deviation over seeds ``[E]``; zero for one seed."""
-        return self.values.std(axis=0, ddof=1) if len(self.values) > 1 else np.zeros(self.values.shape[1])
-
 
 def curves_of(histories: Sequence[Sequence[Entry]], quantity: Quantity) -> Curves | None:
     """One quantity over the epochs that all of ``histories`` (one a seed) have; ``None`` if one lacks it."""

@@ -91,7 +91,7 @@ def draw_learning_curves(material: Material) -> Picture | None:
     legend_beside(axis)
     caption = (
         "Δm on test over training, mean over seeds"
-        + (" and, as a band, one sample standard deviation" if len(material.protocol.seeds) > 1 else "")
+        + (" and, as a band, their range" if len(material.protocol.seeds) > 1 else "")
         + f". Lower is better; against {material.reference.description}."
     )
     return Picture("curves", caption, figure)
