@@ -152,7 +152,10 @@ def _published_sections(
 
 def _published_single_tasks(published: Published, group: PublishedGroup, order: Sequence[int]) -> Row:
     entry = published.references[group.reference]
-    cells = (*(printed(entry["values"][i]) for i in order), Cell(), Cell(0.0))
+    has_delta_m = any(row.delta_m is not None for row in group.rows)
+    spread = entry.get("spread") or (None,) * len(entry["values"])
+    values = (printed(entry["values"][i], spread[i]) for i in order)
+    cells = (*values, Cell(), Cell(0.0) if has_delta_m else Cell())
     extra = {"key": STL, "source": entry["source"], "protocol": group.rows[0].protocol}
     return Row("STL", cells, competes=False, extra=extra)
 
@@ -172,7 +175,11 @@ def over_seeds(seeds: Iterable[int], values: Sequence[float]) -> Cell:
 
 
 def printed(value: float | None, spread: float | None = None) -> Cell:
-    """A published value with no more digits than its data file has: none are made up."""
+    """A published value and spread with no more digits than the data file has: none are made up."""
     if value is None:
         return Cell()
-    return Cell(value, spread, digits=len(repr(float(value)).partition(".")[2]))
+    return Cell(value, spread, digits=_decimals(value), std_digits=None if spread is None else _decimals(spread))
+
+
+def _decimals(value: float) -> int:
+    return len(repr(float(value)).partition(".")[2])

@@ -25,8 +25,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and its standard deviation; ``None`` where there is none. ``digits`` replaces the column's.
+    """A value and its standard deviation; ``None`` where there is none.
 
+    ``digits`` and ``std_digits`` after the decimal point replace the column's.
     ``seeds``: pairs of a seed and its value, of which ``mean`` is the mean; empty where they are not known.
     """
 
@@ -34,6 +35,7 @@ class Cell:
     std: float | None = None
     digits: int | None = None
     seeds: tuple[tuple[int, float], ...] = ()
+    std_digits: int | None = None
 
     def text(self, column: Column) -> str:
         """The rounded mean, or a dash."""
@@ -41,7 +43,8 @@ class Cell:
         return "–" if self.mean is None else f"{self.mean:.{digits}f}"
 
     def std_text(self, column: Column) -> str | None:
-        digits = column.digits if self.digits is None else self.digits
+        given = [self.std_digits, self.digits, column.digits]
+        digits = next(digits for digits in given if digits is not None)
         return None if self.mean is None or self.std is None else f"{self.std:.{digits}f}"
 
 

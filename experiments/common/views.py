@@ -18,9 +18,10 @@ _NO_TIME = Cell()
 
 
 def results(request: TableRequest) -> Table:
-    """Every metric, MR and Δm."""
+    """Every metric, MR and Δm; no MR where there is one metric alone, whose ranks say no more than it does."""
     table = result_table(request)
-    return keep_columns(table, filled_columns(table)) if request.protocol is None else table
+    kept = {column.key for column in table.columns} if request.protocol else filled_columns(table)
+    return keep_columns(table, kept - ({MEAN_RANK} if len(request.benchmark.metrics) == 1 else set()))
 
 
 def summary(request: TableRequest) -> Table:
