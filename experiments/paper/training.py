@@ -89,5 +89,4 @@ def _draw_eigenvalues(axis: Axes, runs: FigureRuns, rows: list[MethodRow]) -> No
             raise UserError(f"{row.label} records no eigenvalues; choose others with methods=[KEY,…].")
         plot_curves(axis, curves, row.label, lines[row.label])
         drawn.append(curves)
-    finish_epochs(axis, drawn)
-    axis.set_yscale("log")
+    finish_epochs(axis, drawn, logarithmic=True)

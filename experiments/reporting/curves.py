@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from experiments.common.aggregate import MethodRow
 from experiments.common.style import GREY, method_line
 from experiments.reporting.histories import Curves
 
 _WIDE = 10  # the ratio of the largest to the smallest value from which on an axis is logarithmic
+_DECADES = 1000  # the ratio up to which a logarithmic axis has plain numbers at 1, 2 and 5
 _FEW = 12  # epochs up to which each is marked
 
 
@@ -39,11 +40,16 @@ def plot_curves(axis: Axes, curves: Curves, label: str, line: dict[str, Any]) ->
         axis.fill_between(curves.epochs, low, high, color=line["color"], alpha=0.13, linewidth=0)
 
 
-def finish_epochs(axis: Axes, curves: Sequence[Curves]) -> None:
-    """Label the epochs; make the other axis logarithmic where the values are positive and span a wide range."""
+def finish_epochs(axis: Axes, curves: Sequence[Curves], logarithmic: bool = False) -> None:
+    """Label the epochs; make the other axis logarithmic if asked to, or where positive values span a wide range."""
     values = np.concatenate([one.values.ravel() for one in curves])
-    if values.min() > 0 and values.max() / values.min() > _WIDE:
+    wide = values.min() > 0 and values.max() / values.min() > _WIDE
+    if logarithmic or wide:
         axis.set_yscale("log")
+        if values.min() > 0 and values.max() / values.min() < _DECADES:
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter(NullFormatter())
     else:
         axis.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     axis.set_xlabel("epoch")
