@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.benchmarks import BENCHMARKS
 from experiments.check_published import (
     delta_m_rounding,
     differences,
@@ -17,7 +18,6 @@ from experiments.check_published import (
 )
 from experiments.common.errors import UserError
 from experiments.common.published import FOLDER, PublishedRow, load_published, published_reference
-from experiments.benchmarks import BENCHMARKS
 from methods import METHODS
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.json"))
