@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
 from experiments.common.published import load_published
 from experiments.common.result_tables import reference_of
-from experiments.common.tables import Table, to_markdown
+from experiments.common.tables import to_markdown
 from experiments.common.views import view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
 from experiments.reporting.files import DrawnPicture, Part, draw_for_paper_and_page, write_report
@@ -64,8 +65,9 @@ class ReportOptions:
         return PAPER_TABLES[self.table].benchmark if self.table is not None else str(self.benchmark)
 
     @property
-    def view(self) -> str:
-        return PAPER_TABLES[self.table].view if self.table is not None else "results"
+    def views(self) -> tuple[str, ...]:
+        """The tables that are made of every protocol."""
+        return (PAPER_TABLES[self.table].view,) if self.table is not None else benchmark_of(self.key).tables
 
 
 def read_options(arguments: Sequence[str] | None = None) -> ReportOptions:
@@ -80,14 +82,15 @@ def read_options(arguments: Sequence[str] | None = None) -> ReportOptions:
     return options
 
 
-def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Protocol | None, Table]]:
-    """The table of every protocol with finished runs; raises :class:`UserError` where there is none.
+def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
+    """The tables of every protocol with finished runs; raises :class:`UserError` where there is none.
 
     A table of the paper without finished runs is made of the published rows alone, and its protocol is ``None``.
     """
     published = load_published(options.key)
     benchmark = benchmark_of(options.key)
-    found = protocols(runs, [metric.name for metric in benchmark.metrics])
+    group = benchmark.group or partial(protocols, metrics=[metric.name for metric in benchmark.metrics])
+    found: Sequence[Protocol] = group(runs)
     if not found and options.table is None:
         raise UserError(f"{_no_runs(options, runs)} or give root=FOLDER.")
     if options.protocol is not None:
@@ -95,22 +98,24 @@ def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Proto
         found = [protocol for protocol in found if options.protocol in (protocol.name, protocol.digest)]
         if not found:
             raise UserError(f"protocol {options.protocol!r} has no finished runs; those that have are {available}.")
-    choice = options.report
-    make = view_of(benchmark, options.view)
-    wanted = choice.reference, choice.published, choice.later
-    if not found:
-        return [(None, make(TableRequest(benchmark, None, published, *wanted)))]
-    return [(protocol, make(TableRequest(benchmark, protocol, published, *wanted))) for protocol in found]
+    wanted = options.report.reference, options.report.published, options.report.later
+    parts = []
+    every: Sequence[Protocol | None] = found or [None]
+    for protocol in every:
+        request = TableRequest(benchmark, protocol, published, *wanted)
+        tables = {view: view_of(benchmark, view)(request) for view in options.views}
+        parts += [Part(table, protocol, view, first=view == options.views[0]) for view, table in tables.items()]
+    return parts
 
 
-def drawn(options: ReportOptions, protocol: Protocol | None) -> list[DrawnPicture]:
-    """A protocol's pictures; none where they are not wanted, are of another matter, or one metric alone has no Δm."""
+def drawn(options: ReportOptions, part: Part) -> list[DrawnPicture]:
+    """A part's pictures; none where they are not wanted, are of another matter, or one metric alone has no Δm."""
     benchmark = benchmark_of(options.key)
-    of_results = options.view in ("results", "summary")
-    if protocol is None or not options.pictures or not of_results or len(benchmark.metrics) < 2:
+    of_results = part.view in ("results", "summary")
+    if part.protocol is None or not options.pictures or not of_results or len(benchmark.metrics) < 2:
         return []
-    reference = reference_of(protocol, benchmark.metrics, options.report.reference, load_published(options.key))
-    return draw_for_paper_and_page(material_of(benchmark, protocol, reference))
+    reference = reference_of(part.protocol, benchmark.metrics, options.report.reference, load_published(options.key))
+    return draw_for_paper_and_page(material_of(benchmark, part.protocol, reference))
 
 
 def title_of(options: ReportOptions) -> str:
@@ -132,16 +137,15 @@ def _no_runs(options: ReportOptions, runs: Sequence[Run]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     runs = load_runs(Path(options.root), options.key)
-    tables = make_tables(options, runs)
-    parts = [Part(table, protocol, drawn(options, protocol)) for protocol, table in tables]
+    parts = [replace(part, pictures=drawn(options, part)) for part in make_parts(options, runs)]
     folder = Path(options.out) / (options.key if options.table is None else f"table_{options.table}")
     write_report(folder, title_of(options), parts)
-    for _, table in tables:
-        print(to_markdown(table))
-    if tables[0][0] is None:
+    for part in parts:
+        print(to_markdown(part.table))
+    if parts[0].protocol is None:
         print(f"{_no_runs(options, runs)}.")
     elif options.protocol is None:
-        covered = {protocol.digest for protocol, _ in tables if protocol}
+        covered = {part.protocol.digest for part in parts if part.protocol}
         others = Counter(run.record["protocol"] for run in runs if run.record["protocol"] not in covered)
         for protocol, count in others.items():
             print(f"Protocol {protocol} has no finished runs yet ({count} not finished).")

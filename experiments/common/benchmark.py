@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from experiments.common.aggregate import Protocol
+    from experiments.common.aggregate import Protocol, Run
     from experiments.common.published import Published
     from experiments.common.tables import Table
 
@@ -27,14 +27,18 @@ class Benchmark:
     """What the report needs of a benchmark; ``delta_m_digits``: of Δm, as the paper prints it.
 
     ``metrics`` are those of ``results.metrics`` in every finished record. ``views`` are tables of its own by name,
-    beside the usual ones of ``experiments.common.views`` or, under their names, instead of them. ``trainable`` is
-    whether ``python -m experiments.<key>.train`` exists.
+    beside the usual ones of ``experiments.common.views`` or, under their names, instead of them; ``tables`` says
+    which of them the report makes. ``group`` makes protocols of runs where ``aggregate.protocols`` does not fit:
+    what it returns is what the views get and needs ``name``, ``digest``, ``config``, ``data``, ``used`` and
+    ``left_out``. ``trainable`` is whether ``python -m experiments.<key>.train`` exists.
     """
 
     title: str
     metrics: tuple[Metric, ...]
     delta_m_digits: int = 2
     views: Mapping[str, View] = field(default_factory=dict)
+    tables: tuple[str, ...] = ("results",)
+    group: Callable[[Sequence[Run]], Sequence[Any]] | None = None
     trainable: bool = True
 
 

@@ -34,15 +34,21 @@ class DrawnPicture:
 
 @dataclass(frozen=True)
 class Part:
-    """One protocol's table and pictures; without a protocol the published rows alone."""
+    """One table of a protocol and its pictures; without a protocol the published rows alone.
+
+    ``first`` of a protocol's tables: its files have the protocol's name, those of others the view's as well.
+    """
 
     table: Table
     protocol: Protocol | None
+    view: str = "results"
+    first: bool = True
     pictures: Sequence[DrawnPicture] = ()
 
     @property
     def name(self) -> str:
-        return self.protocol.name if self.protocol else "published"
+        name = self.protocol.name if self.protocol else "published"
+        return name if self.first else f"{name}-{self.view}"
 
 
 def draw_for_paper_and_page(material: Material) -> list[DrawnPicture]:
@@ -66,8 +72,14 @@ def write_report(folder: Path, title: str, parts: Sequence[Part]) -> None:
                 _write(folder / f"{part.name}.{suffix}", text)
             for picture in part.pictures:
                 save_figure(picture.figure, folder / f"{part.name}_{picture.name}", ("png", "pdf"))
-        write_json(folder / "sources.json", {part.name: sources(part.protocol) for part in parts if part.protocol})
-        page = [PagePart(part.table, part.protocol, [picture.page for picture in part.pictures]) for part in parts]
+        write_json(
+            folder / "sources.json",
+            {part.protocol.name: sources(part.protocol) for part in parts if part.protocol},
+        )
+        page = [
+            PagePart(part.name, part.table, part.protocol, [one.page for one in part.pictures], part.first)
+            for part in parts
+        ]
         _write(folder / "index.html", make_page(title, _LEAD, page))
     except OSError as error:
         raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error

@@ -30,9 +30,11 @@ class PagePicture:
 class PagePart:
     """One table with what belongs to it; ``protocol`` is ``None`` where it has published rows alone."""
 
+    anchor: str
     table: Table
     protocol: Protocol | None
     pictures: Sequence[PagePicture] = ()
+    list_records: bool = True
 
 
 def make_page(title: str, lead: str, parts: Sequence[PagePart]) -> str:
@@ -50,7 +52,7 @@ def make_page(title: str, lead: str, parts: Sequence[PagePart]) -> str:
 def _part(part: PagePart) -> dict[str, Any]:
     protocol, table = part.protocol, part.table
     return {
-        "anchor": protocol.name if protocol else "published",
+        "anchor": part.anchor,
         "table": table,
         "warning": _warning(protocol),
         "sections": [_section(section, table.columns) for section in table.sections],
@@ -58,7 +60,7 @@ def _part(part: PagePart) -> dict[str, Any]:
             {"caption": picture.caption, "light": _encoded(picture.light), "dark": _encoded(picture.dark)}
             for picture in part.pictures
         ],
-        "records": _records(protocol) if protocol else [],
+        "records": _records(protocol) if protocol and part.list_records else [],
     }
 
 

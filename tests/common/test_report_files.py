@@ -14,7 +14,7 @@ from experiments.common.aggregate import load_runs, protocols
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
 from experiments.common.tables import Cell, Column, Row, Section, Table, to_latex
-from experiments.report import main, make_tables, read_options
+from experiments.report import main, make_parts, read_options
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 
 
@@ -198,6 +198,9 @@ def test_help_says_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tables_can_be_made_without_writing(root: Path) -> None:
     write(root, record(all_metrics(1.0)))
     runs = load_runs(root, "qm9")
-    ((protocol, table),) = make_tables(read_options(["benchmark=qm9"]), runs)
-    assert protocol == protocols(runs, NAMES)[0]
-    assert [section.title for section in table.sections] == ["ours, seed 0", "published: Navon et al., ICML 2022"]
+    (part,) = make_parts(read_options(["benchmark=qm9"]), runs)
+    assert part.protocol == protocols(runs, NAMES)[0]
+    assert [section.title for section in part.table.sections] == [
+        "ours, seed 0",
+        "published: Navon et al., ICML 2022",
+    ]

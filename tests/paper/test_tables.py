@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments.benchmarks import BENCHMARKS
+from experiments.common.aggregate import Run, load_runs, protocols
+from experiments.common.benchmark import TableRequest
 from experiments.common.published import load_published
+from experiments.common.tables import Cell, Column, Row, Section, Table
 from experiments.common.views import USUAL_VIEWS, view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
 from experiments.report import main
-from tests.common.made_up import all_metrics, record, write, write_single_tasks
+from tests.common.made_up import NAMES, all_metrics, record, write, write_single_tasks
 
 
 def table(number: int, root: Path, *arguments: str) -> tuple[list[str], list[dict[str, str]]]:
@@ -86,9 +92,6 @@ def test_the_update_interval_orders_nash_mtl_alone(tmp_path: Path) -> None:
         write(root, record(all_metrics(value), method={"name": "nash_mtl", "update_weights_every": interval}))
     write(root, record(all_metrics(9.0), method={"name": "ls"}))
     main(["table=6", f"root={root}", f"out={tmp_path}", "pictures=false"])  # the same runs make other tables
-    from experiments.common.aggregate import load_runs, protocols
-    from experiments.common.benchmark import TableRequest
-
     benchmark = BENCHMARKS["qm9"]
     (protocol,) = protocols(load_runs(root, "qm9"), [metric.name for metric in benchmark.metrics])
     made = USUAL_VIEWS["update_interval"](TableRequest(benchmark, protocol, load_published("qm9")))
@@ -106,3 +109,27 @@ def test_single_tasks_are_the_reference_of_a_table_too(tmp_path: Path) -> None:
     _, rows = table(1, root)
     ours = {row["method"]: row for row in rows if row["source"] == "ours"}
     assert float(ours["LS"]["delta_m"]) == pytest.approx(50.0)
+
+
+def test_a_benchmark_may_bring_tables_and_a_grouping_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def by_seed(runs: Sequence[Run]) -> list[Any]:
+        (protocol,) = protocols(runs, NAMES)
+        return [replace(protocol, name="all-seeds")]
+
+    def count(request: TableRequest) -> Table:
+        assert request.protocol is not None
+        row = Row("runs", (Cell(len(request.protocol.used)),), extra={"source": "ours"})
+        return Table("A count", "tab:count", (Column("n", "n", "n", 0),), (Section("ours", (row,)),))
+
+    own = replace(BENCHMARKS["qm9"], views={"count": count}, tables=("results", "count"), group=by_seed)
+    monkeypatch.setitem(BENCHMARKS, "qm9", own)
+    for seed in range(3):
+        write(tmp_path / "runs", record(all_metrics(1.0), seed=seed))
+    main(["benchmark=qm9", f"root={tmp_path / 'runs'}", f"out={tmp_path}", "pictures=false"])
+    assert "## A count" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "qm9").iterdir()}
+    assert {"all-seeds.csv", "all-seeds-count.csv", "index.html", "sources.json"} <= names
+    page = (tmp_path / "qm9" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<details>") == 1 and 'id="all-seeds-count"' in page
