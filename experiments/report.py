@@ -39,7 +39,7 @@ from experiments.common.tables import to_markdown
 from experiments.common.views import view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
 from experiments.reporting.files import DrawnPicture, Part, draw_for_paper_and_page, write_report
-from experiments.reporting.pictures import material_of
+from experiments.reporting.pictures import draw_pictures, material_of
 
 
 @dataclass
@@ -103,19 +103,25 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
     every: Sequence[Protocol | None] = found or [None]
     for protocol in every:
         request = TableRequest(benchmark, protocol, published, *wanted)
-        tables = {view: view_of(benchmark, view)(request) for view in options.views}
+        tables = {view: table for view in options.views if (table := view_of(request, view)(request)) is not None}
         parts += [Part(table, protocol, view, first=view == options.views[0]) for view, table in tables.items()]
+    if not parts:
+        raise UserError(f"{options.root} has no finished {benchmark.title} runs that table={options.table} shows.")
     return parts
 
 
 def drawn(options: ReportOptions, part: Part) -> list[DrawnPicture]:
     """A part's pictures; none where they are not wanted, are of another matter, or one metric alone has no Δm."""
     benchmark = benchmark_of(options.key)
-    of_results = part.view in ("results", "summary")
-    if part.protocol is None or not options.pictures or not of_results or len(benchmark.metrics) < 2:
+    protocol = part.protocol
+    if protocol is None or not options.pictures or not part.first or part.view not in ("results", "summary"):
         return []
-    reference = reference_of(part.protocol, benchmark.metrics, options.report.reference, load_published(options.key))
-    return draw_for_paper_and_page(material_of(benchmark, part.protocol, reference))
+    if benchmark.pictures is not None:
+        return draw_for_paper_and_page(partial(benchmark.pictures, protocol))
+    if len(benchmark.metrics) < 2:
+        return []
+    reference = reference_of(protocol, benchmark.metrics, options.report.reference, load_published(options.key))
+    return draw_for_paper_and_page(partial(draw_pictures, material_of(benchmark, protocol, reference)))
 
 
 def title_of(options: ReportOptions) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from experiments.common.aggregate import Protocol, Run
     from experiments.common.published import Published
     from experiments.common.tables import Table
@@ -23,14 +25,24 @@ class Metric(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture of the report. ``name``: of its files; ``caption``: what it shows, in a sentence or two."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """What the report needs of a benchmark; ``delta_m_digits``: of Δm, as the paper prints it.
 
     ``metrics`` are those of ``results.metrics`` in every finished record. ``views`` are tables of its own by name,
     beside the usual ones of ``experiments.common.views`` or, under their names, instead of them; ``tables`` says
-    which of them the report makes. ``group`` makes protocols of runs where ``aggregate.protocols`` does not fit:
-    what it returns is what the views get and needs ``name``, ``digest``, ``config``, ``data``, ``used`` and
-    ``left_out``. ``trainable`` is whether ``python -m experiments.<key>.train`` exists.
+    which of them the report makes. ``pictures`` draws a protocol's pictures, in place of the usual ones.
+    ``group`` makes protocols of runs where ``aggregate.protocols`` does not fit: what it returns is what the views
+    and ``pictures`` get and needs ``name``, ``digest``, ``config``, ``data``, ``used`` and ``left_out``.
+    ``trainable`` is whether ``python -m experiments.<key>.train`` exists.
     """
 
     title: str
@@ -39,6 +51,7 @@ class Benchmark:
     views: Mapping[str, View] = field(default_factory=dict)
     tables: tuple[str, ...] = ("results",)
     group: Callable[[Sequence[Run]], Sequence[Any]] | None = None
+    pictures: Callable[[Any], Sequence[Picture]] | None = None
     trainable: bool = True
 
 
@@ -63,4 +76,5 @@ class TableRequest:
         return self.published if self.show_published or self.protocol is None else None
 
 
-View = Callable[[TableRequest], "Table"]
+#: A protocol that a view has no table for, such as one without the method that it is about, makes none.
+View = Callable[[TableRequest], "Table | None"]

@@ -10,13 +10,17 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Column:
-    """``digits`` after the decimal point; ``latex`` is set in mathematics mode; ``key`` names it in the CSV."""
+    """``digits`` after the decimal point; ``latex`` is set in mathematics mode; ``key`` names it in the CSV.
+
+    ``spread``: what stands behind ±, the standard deviation (``std``) or standard error (``sem``) over the seeds.
+    """
 
     key: str
     title: str
     latex: str
     digits: int
     higher_is_better: bool = False
+    spread: str = "std"
 
     @property
     def arrow(self) -> str:
@@ -25,17 +29,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and its standard deviation; ``None`` where there is none.
+    """A value and its spread over the seeds; ``None`` where there is none.
 
-    ``digits`` and ``std_digits`` after the decimal point replace the column's.
-    ``seeds``: pairs of a seed and its value, of which ``mean`` is the mean; empty where they are not known.
+    ``digits`` replaces the column's, ``std_digits`` those of the spread. ``seeds``: pairs of a seed and its value, of
+    which ``mean`` is the mean; empty where they are not known.
     """
 
     mean: float | None = None
     std: float | None = None
     digits: int | None = None
-    seeds: tuple[tuple[int, float], ...] = ()
     std_digits: int | None = None
+    seeds: tuple[tuple[int, float], ...] = ()
 
     def text(self, column: Column) -> str:
         """The rounded mean, or a dash."""
@@ -43,8 +47,7 @@ class Cell:
         return "–" if self.mean is None else f"{self.mean:.{digits}f}"
 
     def std_text(self, column: Column) -> str | None:
-        given = [self.std_digits, self.digits, column.digits]
-        digits = next(digits for digits in given if digits is not None)
+        digits = next(d for d in (self.std_digits, self.digits, column.digits) if d is not None)
         return None if self.mean is None or self.std is None else f"{self.std:.{digits}f}"
 
 
@@ -167,11 +170,12 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Unrounded means, ``<key>_std`` standard deviations and the number of seeds; empty where there is none."""
+    """Unrounded means, what is behind ± as ``<key>_std`` or ``<key>_sem``, and the number of seeds; empty where there
+    is none."""
     extra = list(dict.fromkeys(name for section in table.sections for row in section.rows for name in row.extra))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    keys = [key for column in table.columns for key in (column.key, f"{column.key}_std")]
+    keys = [key for column in table.columns for key in (column.key, f"{column.key}_{column.spread}")]
     writer.writerow(["section", "method", *extra, "seeds", *keys])
     for section in table.sections:
         for row in section.rows:

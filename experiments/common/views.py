@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from experiments.common.aggregate import MethodRow, Run
-from experiments.common.benchmark import Benchmark, TableRequest, View
+from experiments.common.benchmark import TableRequest, View
 from experiments.common.errors import UserError
 from experiments.common.result_notes import heading, own_remarks, setting
 from experiments.common.result_tables import DELTA_M, MEAN_RANK, over_seeds, printed, result_table
@@ -111,11 +111,15 @@ USUAL_VIEWS: dict[str, View] = {
 }
 
 
-def view_of(benchmark: Benchmark, name: str) -> View:
-    """A benchmark's own view or the usual one of that name; raises :class:`UserError` if there is neither."""
-    views = {**USUAL_VIEWS, **benchmark.views}
+def view_of(request: TableRequest, name: str) -> View:
+    """A benchmark's own view or the usual one of that name; of published rows alone the usual one.
+
+    Raises :class:`UserError` if there is neither.
+    """
+    own = request.benchmark.views if request.protocol is not None else {}
+    views = {**USUAL_VIEWS, **own}
     if name not in views:
-        raise UserError(f"view {name!r} is unknown to {benchmark.title}; choose from {', '.join(views)}.")
+        raise UserError(f"view {name!r} is unknown to {request.benchmark.title}; choose from {', '.join(views)}.")
     return views[name]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from experiments.common.aggregate import Protocol, Run
+from experiments.common.benchmark import Picture
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, write_json
 from experiments.common.style import dark_style, paper_style, save_figure, svg_text
 from experiments.common.tables import Table, to_csv, to_latex, to_markdown
 from experiments.reporting.page import PagePart, PagePicture, make_page
-from experiments.reporting.pictures import Material, draw_pictures
 
 _LEAD = (
     "Click a column's head to sort by it. Hover over one of our values, or tap it, for every seed's and their "
@@ -51,12 +51,12 @@ class Part:
         return name if self.first else f"{name}-{self.view}"
 
 
-def draw_for_paper_and_page(material: Material) -> list[DrawnPicture]:
-    """Every picture that the runs are enough for, in both styles."""
+def draw_for_paper_and_page(draw: Callable[[], Sequence[Picture]]) -> list[DrawnPicture]:
+    """The pictures that ``draw`` makes, once in each style."""
     with paper_style():
-        light = [(picture, svg_text(picture.figure)) for picture in draw_pictures(material)]
+        light = [(picture, svg_text(picture.figure)) for picture in draw()]
     with dark_style():
-        dark = [svg_text(picture.figure) for picture in draw_pictures(material)]
+        dark = [svg_text(picture.figure) for picture in draw()]
     return [
         DrawnPicture(picture.name, picture.figure, PagePicture(picture.caption, text, other))
         for (picture, text), other in zip(light, dark, strict=True)

@@ -8,11 +8,10 @@ from statistics import fmean
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from experiments.common.aggregate import STL, MethodRow, Protocol
-from experiments.common.benchmark import Benchmark
+from experiments.common.benchmark import Benchmark, Picture
 from experiments.common.metrics import delta_m
 from experiments.common.result_tables import Reference
 from experiments.common.style import BLUE, GREY, ORANGE, ink, new_figure
@@ -43,15 +42,6 @@ class Material:
     def rows(self) -> list[MethodRow]:
         """All but STL, which Δm is measured against."""
         return [row for row in self.protocol.rows if row.key != STL]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """``name``: of its files; ``caption``: what it shows, in a sentence or two."""
-
-    name: str
-    caption: str
-    figure: Figure
 
 
 def material_of(benchmark: Benchmark, protocol: Protocol, reference: Reference) -> Material:

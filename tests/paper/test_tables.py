@@ -12,8 +12,9 @@ import pytest
 
 from experiments.benchmarks import BENCHMARKS
 from experiments.common.aggregate import Run, load_runs, protocols
-from experiments.common.benchmark import TableRequest
+from experiments.common.benchmark import Picture, TableRequest
 from experiments.common.published import load_published
+from experiments.common.style import new_figure
 from experiments.common.tables import Cell, Column, Row, Section, Table
 from experiments.common.views import USUAL_VIEWS, view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
@@ -52,7 +53,8 @@ def test_every_table_is_of_a_benchmark_and_view_that_exist() -> None:
     assert list(PAPER_TABLES) == [1, 2, 3, 4, 5, 6, 7]
     for entry in PAPER_TABLES.values():
         assert load_published(entry.benchmark)
-        assert view_of(benchmark_of(entry.benchmark), entry.view)
+        request = TableRequest(benchmark_of(entry.benchmark), None, load_published(entry.benchmark))
+        assert view_of(request, entry.view)
         assert entry.content
 
 
@@ -123,13 +125,23 @@ def test_a_benchmark_may_bring_tables_and_a_grouping_of_its_own(
         row = Row("runs", (Cell(len(request.protocol.used)),), extra={"source": "ours"})
         return Table("A count", "tab:count", (Column("n", "n", "n", 0),), (Section("ours", (row,)),))
 
-    own = replace(BENCHMARKS["qm9"], views={"count": count}, tables=("results", "count"), group=by_seed)
+    def picture(protocol: Any) -> list[Picture]:
+        assert protocol.name == "all-seeds"
+        return [Picture("empty", "An empty picture.", new_figure(2, 2))]
+
+    own = replace(
+        BENCHMARKS["qm9"],
+        views={"count": count, "nothing": lambda request: None},
+        tables=("results", "count", "nothing"),
+        group=by_seed,
+        pictures=picture,
+    )
     monkeypatch.setitem(BENCHMARKS, "qm9", own)
     for seed in range(3):
         write(tmp_path / "runs", record(all_metrics(1.0), seed=seed))
-    main(["benchmark=qm9", f"root={tmp_path / 'runs'}", f"out={tmp_path}", "pictures=false"])
+    main(["benchmark=qm9", f"root={tmp_path / 'runs'}", f"out={tmp_path}"])
     assert "## A count" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "qm9").iterdir()}
-    assert {"all-seeds.csv", "all-seeds-count.csv", "index.html", "sources.json"} <= names
+    assert {"all-seeds.csv", "all-seeds-count.csv", "index.html", "sources.json", "all-seeds_empty.png"} <= names
     page = (tmp_path / "qm9" / "index.html").read_text(encoding="utf-8")
     assert page.count("<details>") == 1 and 'id="all-seeds-count"' in page
