@@ -71,7 +71,7 @@ def write_report(folder: Path, title: str, parts: Sequence[Part]) -> None:
             for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
                 _write(folder / f"{part.name}.{suffix}", text)
             for picture in part.pictures:
-                save_figure(picture.figure, folder / f"{part.name}_{picture.name}", ("png", "pdf"))
+                save_figure(picture.figure, folder / f"{part.name}-{picture.name}")
         write_json(
             folder / "sources.json",
             {part.protocol.name: sources(part.protocol) for part in parts if part.protocol},

@@ -142,6 +142,6 @@ def test_a_benchmark_may_bring_tables_and_a_grouping_of_its_own(
     main(["benchmark=qm9", f"root={tmp_path / 'runs'}", f"out={tmp_path}"])
     assert "## A count" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "qm9").iterdir()}
-    assert {"all-seeds.csv", "all-seeds-count.csv", "index.html", "sources.json", "all-seeds_empty.png"} <= names
+    assert {"all-seeds.csv", "all-seeds-count.csv", "index.html", "sources.json", "all-seeds-empty.png"} <= names
     page = (tmp_path / "qm9" / "index.html").read_text(encoding="utf-8")
     assert page.count("<details>") == 1 and 'id="all-seeds-count"' in page
