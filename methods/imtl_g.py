@@ -82,11 +82,11 @@ def equal_projection_weights(gramian: np.ndarray) -> np.ndarray | None:
         return None
     cosines = gramian / np.outer(length, length)
     scaled, *_ = np.linalg.lstsq(cosines, np.ones(len(cosines)), rcond=1e-13)
-    residual = 1.0 - cosines @ scaled
-    if np.abs(residual).max() > 1e-6:
-        # The projections can only be equal at zero: the residual of least squares is 1's part in the null space,
-        # and combines the normalised gradients to nothing.
-        scaled = residual
+    if np.abs(cosines @ scaled - 1.0).max() > 1e-6:
+        # The projections can only be equal at zero, to rounding: where the normalised gradients combine to nothing.
+        values, vectors = np.linalg.eigh(cosines)
+        null = vectors[:, values < 1e-8 * values[-1]]
+        scaled = null @ null.sum(axis=0)  # the nearest to equal weights
     weights = scaled * (length.min() / length)
     total = weights.sum()
     if abs(total) <= 1e-12 * np.abs(weights).max():

@@ -81,6 +81,18 @@ def test_opposing_gradients_cancel(gradients: list[list[float]], expected: list[
     assert np.abs(matrix @ weights.numpy()).max() < 1e-12 * np.abs(matrix).max()
 
 
+@pytest.mark.parametrize("angle", [1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 0.0])
+def test_nearly_opposing_gradients_have_the_same_weights_whatever_rounding_leaves_of_them(angle: float) -> None:
+    """At 1e-6 from opposing, 1 + cos is 5e-13: the solution is large, and what is left of it is noise."""
+    for seed in range(20):
+        first = normal(seed, 1)[:2, 0]
+        across = np.array([-first[1], first[0]])
+        matrix = np.stack([first, -3.0 * (first + angle * across)], axis=1)
+        lengths = np.linalg.norm(matrix, axis=0)
+        weights = equal_projection_weights(gramian(matrix))
+        assert weights == pytest.approx(lengths[::-1] / lengths.sum(), rel=1e-6)
+
+
 def test_balances_the_representation_by_default() -> None:
     problem = Problem(3)
     step = problem.backward(IMTLG(3))
