@@ -91,7 +91,7 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
     benchmark = benchmark_of(options.key)
     group = benchmark.group or partial(protocols, metrics=[metric.name for metric in benchmark.metrics])
     found: Sequence[Protocol] = group(runs)
-    if not found and options.table is None:
+    if not found and (options.table is None or options.protocol is not None):
         raise UserError(f"{_no_runs(options, runs)} or give root=FOLDER.")
     if options.protocol is not None:
         available = ", ".join(protocol.name for protocol in found)

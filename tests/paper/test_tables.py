@@ -58,6 +58,16 @@ def test_every_table_is_of_a_benchmark_and_view_that_exist() -> None:
         assert entry.content
 
 
+def test_a_protocol_that_has_no_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        table(6, tmp_path / "runs", "protocol=12345678")
+    assert "has no finished QM9 runs" in capsys.readouterr().err
+    write(tmp_path / "runs", record(all_metrics(1.0)))
+    with pytest.raises(SystemExit):
+        table(6, tmp_path / "runs", "protocol=12345678")
+    assert "protocol '12345678' has no finished runs" in capsys.readouterr().err
+
+
 def test_columns_are_the_papers(tmp_path: Path) -> None:
     metrics = {name: [metric.name for metric in BENCHMARKS[name].metrics] for name in ("qm9", "nyuv2")}
     root = tmp_path / "runs"
