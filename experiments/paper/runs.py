@@ -42,16 +42,18 @@ class FigureRuns:
 
     def describe(self) -> str:
         """Benchmark, data, length and seeds, for a figure's title."""
-        config = self.protocol.config
+        config, data = self.protocol.config, self.protocol.data
         epochs, preset = setting(config, "trainer.epochs"), config.get("preset")
+        sizes = f" ({data['train']:,} train)" if "train" in data else ""
+        count = len({seed for row in self.protocol.rows if row.key != STL for seed in row.values})
         parts = [
             self.benchmark.title,
-            data_kind(self.protocol),
+            f"{data_kind(self.protocol)}{sizes}",
             f"preset {preset}" if preset else "",
-            f"{epochs} epochs",
+            f"{epochs} epochs" if epochs else "",
+            f"{count} seed{'' if count == 1 else 's'}",
         ]
-        count = len({seed for row in self.protocol.rows if row.key != STL for seed in row.values})
-        return ", ".join([*filter(None, parts), f"{count} seed{'' if count == 1 else 's'}"])
+        return ", ".join(filter(None, parts))
 
 
 def runs_of(choice: RunChoice, key: str, wanted: Callable[[MethodRow], bool]) -> FigureRuns | None:
