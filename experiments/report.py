@@ -1,63 +1,45 @@
-"""Result tables from run records: ``python -m experiments.report benchmark=qm9``.
+"""Result tables, pictures and a page from run records: ``python -m experiments.report benchmark=qm9``.
 
-Settings, each as key=value:
+Settings, each as key=value; either benchmark or table is required:
 
-  benchmark=qm9               which benchmark (required)
+  benchmark=qm9               which benchmark
+  table=6                     a table of the paper by its number, 1 to 7: its benchmark and its columns
   root=runs                   where the run records are
-  out=report                  where the tables go: <out>/<benchmark>/<protocol>.md, .tex, .csv and sources.json
+  out=report                  where the files go: <out>/<benchmark> or <out>/table_<number>, in it for every protocol
+                              <protocol>.md, .tex, .csv, its pictures, and for all sources.json and index.html
   protocol=<digest>           only this protocol
+  pictures=true               draw learning curves, changes against STL, intervals over seeds and ranks
   report.reference=auto       single-task values that Δm is measured against: published, ours, another reference
                               row of experiments/published/<benchmark>.json, or auto: ours where our single-task
                               runs are complete and the protocol is not the published one, else published
   report.published=true       show the published rows below ours
   report.later=false          and those of later methods
 
-Every protocol has a table of its own; runs that are not finished are listed, not used.
+Every protocol, and every kind of data, has a table of its own; runs that are not finished are listed, not used. A
+table of the paper whose benchmark has no finished runs shows the published rows and the command that would make ours.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from omegaconf import MISSING
-
-from experiments.cityscapes.metrics import METRICS as CITYSCAPES_METRICS
+from experiments.benchmarks import BENCHMARKS
 from experiments.common.aggregate import Protocol, Run, load_runs, protocols
-from experiments.common.benchmark import Metric
+from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError, exits_cleanly
-from experiments.common.files import atomic_write, write_json
 from experiments.common.options import parse_options
 from experiments.common.published import load_published
-from experiments.common.result_tables import reference_of, result_table
-from experiments.common.style import save_figure
-from experiments.common.tables import Table, to_csv, to_latex, to_markdown
-from experiments.mt10.curves import draw_curves
-from experiments.mt10.metrics import METRICS as MT10_METRICS
-from experiments.mt10.rows import MT10Protocol, mt10_protocols
-from experiments.mt10.tables import mt10_tables
-from experiments.nyuv2.metrics import METRICS as NYUV2_METRICS
-from experiments.qm9.metrics import METRICS as QM9_METRICS
-
-
-class Benchmark(NamedTuple):
-    """What the report needs of a benchmark; ``delta_m_digits``: of Δm, as the paper prints it."""
-
-    title: str
-    metrics: tuple[Metric, ...]
-    delta_m_digits: int = 2
-
-
-#: Benchmarks by the name that their records carry; a further one is one line.
-BENCHMARKS = {
-    "mt10": Benchmark(title="MT10", metrics=MT10_METRICS),
-    "cityscapes": Benchmark(title="Cityscapes", metrics=CITYSCAPES_METRICS, delta_m_digits=2),
-    "nyuv2": Benchmark(title="NYUv2", metrics=NYUV2_METRICS, delta_m_digits=2),
-    "qm9": Benchmark(title="QM9", metrics=QM9_METRICS, delta_m_digits=1),
-}
+from experiments.common.result_tables import reference_of
+from experiments.common.tables import to_markdown
+from experiments.common.views import view_of
+from experiments.paper.tables import PAPER_TABLES, benchmark_of
+from experiments.reporting.files import DrawnPicture, Part, draw_for_paper_and_page, write_report
+from experiments.reporting.pictures import draw_pictures, material_of
 
 
 @dataclass
@@ -69,119 +51,111 @@ class TableOptions:
 
 @dataclass
 class ReportOptions:
-    benchmark: str = MISSING
+    benchmark: str | None = None
+    table: int | None = None
     root: str = "runs"
     out: str = "report"
     protocol: str | None = None
+    pictures: bool = True
     report: TableOptions = field(default_factory=TableOptions)
+
+    @property
+    def key(self) -> str:
+        """The benchmark, named or that of the table."""
+        return PAPER_TABLES[self.table].benchmark if self.table is not None else str(self.benchmark)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The tables that are made of every protocol."""
+        return (PAPER_TABLES[self.table].view,) if self.table is not None else benchmark_of(self.key).tables
 
 
 def read_options(arguments: Sequence[str] | None = None) -> ReportOptions:
     """``key=value`` arguments as options; raises :class:`UserError` for unknown keys and values that do not fit."""
-    return parse_options(ReportOptions, arguments, choices={"benchmark": BENCHMARKS}, description=__doc__)
-
-
-def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Protocol | MT10Protocol, Table]]:
-    """The table of every protocol with finished runs (MT10: up to three); raises :class:`UserError` without any."""
-    benchmark = BENCHMARKS[options.benchmark]
-    names = [metric.name for metric in benchmark.metrics]
-    found: Sequence[Protocol | MT10Protocol] = (
-        mt10_protocols(runs) if options.benchmark == "mt10" else protocols(runs, names)
-    )
-    if not found:
+    choices: dict[str, Iterable[Any]] = {"benchmark": BENCHMARKS, "table": PAPER_TABLES}
+    options = parse_options(ReportOptions, arguments, choices=choices, description=__doc__)
+    if (options.benchmark is None) == (options.table is None):
+        given = "benchmark is missing" if options.benchmark is None else "benchmark and table cannot be had together"
         raise UserError(
-            f"{options.root} has no finished {benchmark.title} runs{_count_unfinished(runs)}; make some with "
-            f"`python -m experiments.{options.benchmark}.train -m method=nash_mtl,ls seed=0,1,2` or give root=FOLDER."
+            f"{given}; give benchmark=KEY with one of {', '.join(BENCHMARKS)}, or table=NUMBER from 1 to 7."
         )
+    return options
+
+
+def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
+    """The tables of every protocol with finished runs; raises :class:`UserError` where there is none.
+
+    A table of the paper without finished runs is made of the published rows alone, and its protocol is ``None``.
+    """
+    published = load_published(options.key)
+    benchmark = benchmark_of(options.key)
+    group = benchmark.group or partial(protocols, metrics=[metric.name for metric in benchmark.metrics])
+    found: Sequence[Protocol] = group(runs)
+    if not found and (options.table is None or options.protocol is not None):
+        raise UserError(f"{_no_runs(options, runs)} or give root=FOLDER.")
     if options.protocol is not None:
         available = ", ".join(protocol.name for protocol in found)
         found = [protocol for protocol in found if options.protocol in (protocol.name, protocol.digest)]
         if not found:
             raise UserError(f"protocol {options.protocol!r} has no finished runs; those that have are {available}.")
-    choice = options.report
-    published = load_published(options.benchmark) if choice.published or choice.reference != "ours" else None
-    tables: list[tuple[Protocol | MT10Protocol, Table]] = []
-    for protocol in found:
-        if isinstance(protocol, MT10Protocol):
-            named = mt10_tables(protocol, published if choice.published else None, later=choice.later)
-            tables += [(protocol.named(name), table) for name, table in named.items()]
-            continue
-        reference = reference_of(protocol, benchmark.metrics, choice.reference, published)
-        tables.append(
-            (
-                protocol,
-                result_table(
-                    title=benchmark.title,
-                    metrics=benchmark.metrics,
-                    delta_m_digits=benchmark.delta_m_digits,
-                    protocol=protocol,
-                    reference=reference,
-                    published=published if choice.published else None,
-                    later=choice.later,
-                ),
-            )
-        )
-    return tables
+    wanted = options.report.reference, options.report.published, options.report.later
+    parts = []
+    every: Sequence[Protocol | None] = found or [None]
+    for protocol in every:
+        request = TableRequest(benchmark, protocol, published, *wanted)
+        tables = {view: table for view in options.views if (table := view_of(request, view)(request)) is not None}
+        parts += [Part(table, protocol, view, first=view == options.views[0]) for view, table in tables.items()]
+    if not parts:
+        raise UserError(f"{options.root} has no finished {benchmark.title} runs that table={options.table} shows.")
+    return parts
 
 
-def write_tables(folder: Path, tables: Sequence[tuple[Protocol | MT10Protocol, Table]]) -> None:
-    """Write each table's three files, MT10's learning curves, and one ``sources.json``.
-
-    Raises :class:`UserError` if they cannot be written.
-    """
-    try:
-        for protocol, table in tables:
-            for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
-                with atomic_write(folder / f"{protocol.name}.{suffix}") as file:
-                    file.write(text.encode())
-            if isinstance(protocol, MT10Protocol) and protocol.name == protocol.digest:
-                save_figure(draw_curves(protocol), folder / f"{protocol.name}-curves", ("png", "svg"))
-        write_json(folder / "sources.json", {protocol.name: sources(protocol) for protocol, _ in tables})
-    except OSError as error:
-        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
+def drawn(options: ReportOptions, part: Part) -> list[DrawnPicture]:
+    """A part's pictures; none where they are not wanted, are of another matter, or one metric alone has no Δm."""
+    benchmark = benchmark_of(options.key)
+    protocol = part.protocol
+    if protocol is None or not options.pictures or not part.first or part.view not in ("results", "summary"):
+        return []
+    if benchmark.pictures is not None:
+        return draw_for_paper_and_page(partial(benchmark.pictures, protocol))
+    if len(benchmark.metrics) < 2:
+        return []
+    reference = reference_of(protocol, benchmark.metrics, options.report.reference, load_published(options.key))
+    return draw_for_paper_and_page(partial(draw_pictures, material_of(benchmark, protocol, reference)))
 
 
-def sources(protocol: Protocol | MT10Protocol) -> dict[str, Any]:
-    """Which records went into a protocol's table and which did not."""
-    return {
-        "config": protocol.config,
-        "used": [_source(run) for run in protocol.used],
-        "left_out": [{**_source(run), "reason": reason} for run, reason in protocol.left_out],
-    }
+def title_of(options: ReportOptions) -> str:
+    """The page's heading."""
+    if options.table is None:
+        return f"{benchmark_of(options.key).title}: results"
+    return f"Table {options.table}. {PAPER_TABLES[options.table].content}"
 
 
-def _source(run: Run) -> dict[str, Any]:
-    environment = run.record.get("environment") or {}
-    return {
-        "record": str(run.path),
-        "name": run.record["name"],
-        "status": run.record["status"],
-        "commit": environment.get("commit"),
-        "uncommitted_changes": environment.get("uncommitted_changes"),
-        "device": environment.get("device"),
-        "data": run.record["data"],
-    }
-
-
-def _count_unfinished(runs: Sequence[Run]) -> str:
-    return f" ({len(runs)} that are not finished)" if runs else ""
+def _no_runs(options: ReportOptions, runs: Sequence[Run]) -> str:
+    benchmark = benchmark_of(options.key)
+    unfinished = f" ({len(runs)} that are not finished)" if runs else ""
+    command = f"python -m experiments.{options.key}.train -m method=nash_mtl seed=0,1,2"
+    make = f"; make some with `{command}`" if benchmark.trainable else ""
+    return f"{options.root} has no finished {benchmark.title} runs{unfinished}{make}"
 
 
 @exits_cleanly
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
-    runs = load_runs(Path(options.root), options.benchmark)
-    tables = make_tables(options, runs)
-    folder = Path(options.out) / options.benchmark
-    write_tables(folder, tables)
-    for _, table in tables:
-        print(to_markdown(table))
-    covered = {protocol.digest for protocol, _ in tables}
-    if options.protocol is None:
+    runs = load_runs(Path(options.root), options.key)
+    parts = [replace(part, pictures=drawn(options, part)) for part in make_parts(options, runs)]
+    folder = Path(options.out) / (options.key if options.table is None else f"table_{options.table}")
+    write_report(folder, title_of(options), parts)
+    for part in parts:
+        print(to_markdown(part.table))
+    if parts[0].protocol is None:
+        print(f"{_no_runs(options, runs)}.")
+    elif options.protocol is None:
+        covered = {part.protocol.digest for part in parts if part.protocol}
         others = Counter(run.record["protocol"] for run in runs if run.record["protocol"] not in covered)
         for protocol, count in others.items():
             print(f"Protocol {protocol} has no finished runs yet ({count} not finished).")
-    print(f"Markdown, LaTeX, CSV and the list of records are in {folder}.")
+    print(f"Markdown, LaTeX, CSV, pictures, the list of records and index.html are in {folder}.")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ class IMTLG(GramianWeighting):
     balances the gradients of the representation and then makes one backward pass of Σ wᵢ Lᵢ;
     ``"shared"`` balances those of the shared parameters (the Nash-MTL authors' released code).
 
-    Where no solution exists (a zero gradient, or projections that can only all be zero), all weights are 1/K and
-    the diagnostics say ``solved=False``. Raises ``ValueError`` if the representation is wanted and not given.
+    Where the projections can only be equal at zero, as of gradients that oppose each other exactly, the combination
+    vanishes: of two such tasks the weights are inversely proportional to the gradients' lengths. Where no weights of
+    sum one do that either, or a gradient is zero, all weights are 1/K and the diagnostics say ``solved=False``.
+    Raises ``ValueError`` if the representation is wanted and not given.
     """
 
     def __init__(
@@ -75,14 +77,17 @@ class IMTLG(GramianWeighting):
 
 
 def equal_projection_weights(gramian: np.ndarray) -> np.ndarray | None:
-    """The weights ``[K]``, or ``None`` where no finite solution exists."""
+    """The weights ``[K]``, or ``None`` where there are none of sum one."""
     length = np.sqrt(np.diag(gramian))
     if not (length > 0).all():
         return None
     cosines = gramian / np.outer(length, length)
     scaled, *_ = np.linalg.lstsq(cosines, np.ones(len(cosines)), rcond=1e-13)
     if np.abs(cosines @ scaled - 1.0).max() > 1e-6:
-        return None  # the projections can only be equal at zero
+        # The projections can only be equal at zero, to rounding: where the normalised gradients combine to nothing.
+        values, vectors = np.linalg.eigh(cosines)
+        null = vectors[:, values < 1e-8 * values[-1]]
+        scaled = null @ null.sum(axis=0)  # the nearest to equal weights
     weights = scaled * (length.min() / length)
     total = weights.sum()
     if abs(total) <= 1e-12 * np.abs(weights).max():

@@ -19,7 +19,8 @@ from omegaconf import OmegaConf
 
 from experiments.common.errors import UserError
 from experiments.common.names import METHOD_NAMES as NAMES
-from experiments.common.records import RECORD, digest, protocol_digest, read_record
+from experiments.common.records import digest, protocol_digest, read_record
+from experiments.common.summaries import read_summaries
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
 
@@ -39,10 +40,17 @@ _FIELDS: dict[str, type] = {
 
 
 class Run(NamedTuple):
-    """A record and the file that it was read from."""
+    """A record, without its epochs, and the file that it was read from."""
 
     path: Path
     record: dict[str, Any]
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The record's epochs, read now; raises :class:`UserError` if the record is damaged or gone."""
+        record = read_record(self.path.parent)
+        if record is None or not isinstance(record.get("epochs"), list):
+            raise _damaged(self.path, "its epochs are missing")
+        return record["epochs"]
 
     @property
     def method(self) -> str:
@@ -55,11 +63,12 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method with its options: ``values[seed][metric]``, test values of each run's chosen epoch."""
+    """A method with its options: ``values[seed][metric]``, test values of each run's chosen epoch, and its runs."""
 
     key: str
     label: str
     values: dict[int, dict[str, float]]
+    runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,7 @@ class Protocol:
 def load_runs(root: Path, benchmark: str) -> list[Run]:
     """All records of a benchmark below ``root``, by path; raises :class:`UserError` for a damaged one."""
     runs = []
-    for path in sorted(root.rglob(RECORD)):
-        record = read_record(path.parent)
-        if record is None:
-            continue
+    for path, record in read_summaries(root):
         for name, kind in _FIELDS.items():
             if not isinstance(record.get(name), kind):
                 raise _damaged(path, f"{name!r} is missing or not a {kind.__name__}")
@@ -176,13 +182,13 @@ def _protocol(digest_: str, data: str, runs: list[Run], unfinished: list[Run], m
         key = group[0].method
         values, missing = _single_task_values(group, metrics) if key == STL else (_values(group, metrics), {})
         incomplete += [f"{label} seed {seed} lacks {', '.join(names)}" for seed, names in sorted(missing.items())]
-        for run in group:
-            if run.record["seed"] in missing:
-                left_out.append((run, "its set of single-task runs is incomplete"))
-            else:
-                used.append(run)
+        whole = [run for run in group if run.record["seed"] not in missing]
+        left_out += [
+            (run, "its set of single-task runs is incomplete") for run in group if run.record["seed"] in missing
+        ]
+        used += whole
         if values:
-            rows.append(MethodRow(key, label, dict(sorted(values.items()))))
+            rows.append(MethodRow(key, label, dict(sorted(values.items())), tuple(whole)))
     order = list(NAMES)
     rows.sort(key=lambda row: (order.index(row.key) if row.key in order else len(order), row.key, row.label))
     # A record of a method other than STL is the better witness: STL may have come from a sister protocol.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -36,7 +36,8 @@ def parse_options(
     if description is not None and {"-h", "--help"} & set(arguments):
         print(description)
         raise SystemExit(0)
-    known = list(setting_names(schema))
+    types = dict(_settings(schema))
+    known = list(types)
     config = OmegaConf.structured(schema)
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -45,8 +46,8 @@ def parse_options(
         reason = None if key in known else f"{key} is unknown"
         try:
             if reason is None:
-                is_list = OmegaConf.is_list(OmegaConf.select(config, key))
-                OmegaConf.update(config, key, OmegaConf.create(value) if is_list else value, force_add=False)
+                given = OmegaConf.create(value) if _is_list(types[key]) else value
+                OmegaConf.update(config, key, given, force_add=False)
         except (OmegaConfBaseException, YAMLError) as error:
             reason = str(error).splitlines()[0]
         if reason is not None:
@@ -66,11 +67,19 @@ def parse_options(
     return options
 
 
-def setting_names(schema: type[Any]) -> Iterator[str]:
+def setting_names(schema: type[Any]) -> list[str]:
     """The keys of a dataclass, those of a dataclass within it with a dot: ``out``, ``report.later``."""
+    return [name for name, _ in _settings(schema)]
+
+
+def _settings(schema: type[Any]) -> Iterator[tuple[str, Any]]:
     types = get_type_hints(schema)
     for entry in fields(schema):
         if is_dataclass(types[entry.name]):
-            yield from (f"{entry.name}.{name}" for name in setting_names(types[entry.name]))
+            yield from ((f"{entry.name}.{name}", kind) for name, kind in _settings(types[entry.name]))
         else:
-            yield entry.name
+            yield entry.name, types[entry.name]
+
+
+def _is_list(kind: Any) -> bool:
+    return list in (get_origin(kind), *map(get_origin, get_args(kind)))

@@ -62,7 +62,7 @@ class Published:
     rank_sets: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, PublishedGroup]
     sources: Mapping[str, Mapping[str, Any]]
-    runtime: Mapping[str, Any] | None = None  # printed run times by row, with unit and source
+    runtime: Mapping[str, Any] | None = None  # values by the printed name of the method, with unit and source
 
     def reference(self, name: str = PAPER) -> tuple[float, ...]:
         """A single-task row, in the order of ``metrics``."""

@@ -12,20 +12,31 @@ from experiments.common.published import PAPER, Published, PublishedGroup
 _LISTED = 5  # run names in a remark before "and N more"
 
 
-def heading(title: str, protocol: Protocol) -> str:
+def heading(title: str, protocol: Protocol | None) -> str:
     """Benchmark, preset, length, data and protocol of a table in one line."""
+    if protocol is None:
+        return f"{title} · published rows alone"
     config, data = protocol.config, protocol.data
-    parts = [title]
-    if data.get("synthetic"):
-        parts.append("SYNTHETIC data")
-    parts.append(f"preset {config.get('preset', 'none')}")
+    parts = [title, data_kind(protocol), f"preset {config.get('preset', 'none')}"]
     if (epochs := setting(config, "trainer.epochs")) is not None:
         parts.append(_count(epochs, "epoch"))
     sizes = [f"{_number(data[split])} {split}" for split in ("train", "validation", "test") if split in data]
     parts.append(f"data {data.get('source', 'of unknown source')}" + (f" ({', '.join(sizes)})" if sizes else ""))
     if setting(config, "report.reference") == "ours":
         parts.append("epochs chosen by Δm against our STL")
-    return " · ".join([*parts, f"protocol {protocol.name}"])
+    return " · ".join([*filter(None, parts), f"protocol {protocol.name}"])
+
+
+def data_kind(protocol: Protocol) -> str:
+    """Whether the runs saw the real data, a part of them, or synthetic data; rows of one kind alone share a table.
+
+    Empty for a benchmark without data of its own, such as a simulator.
+    """
+    if protocol.data.get("synthetic"):
+        return "SYNTHETIC data"
+    if "train" not in protocol.config.get("data", {}):
+        return ""
+    return "real data" if protocol.config["data"]["train"] is None else "SUBSET of the real data"
 
 
 def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> list[str]:
@@ -60,8 +71,14 @@ def own_remarks(protocol: Protocol) -> list[str]:
     return remarks
 
 
-def published_notes(published: Published, protocol: Protocol) -> list[str]:
+def published_notes(published: Published, protocol: Protocol | None) -> list[str]:
     """What the published rows' columns are, and what in our runs is not as published."""
+    as_printed = (
+        "Published values and Δm are as printed, Δm against the single-task row of their own table; "
+        "their MR is recomputed among the published rows that share that row."
+    )
+    if protocol is None:
+        return [as_printed]
     paper = published.protocols[PAPER]
     counts = sorted({len(row.values) for row in protocol.rows})
     seeds = ""
@@ -78,11 +95,7 @@ def published_notes(published: Published, protocol: Protocol) -> list[str]:
         same = [name for name, ours, _ in _settings(protocol, paper) if ours is not None]
         but = f", but has {seeds}" if seeds else ""
         comparison = f"Ours agrees with the published protocol in {', '.join(same) or 'its preset'}{but}."
-    return [
-        "Published values and Δm are as printed, Δm against the single-task row of their own table; "
-        "their MR is recomputed among the published rows that share that row.",
-        comparison,
-    ]
+    return [as_printed, comparison]
 
 
 def origins(published: Published, groups: Sequence[PublishedGroup]) -> list[str]:

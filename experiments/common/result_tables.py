@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from experiments.common.aggregate import STL, Protocol
-from experiments.common.benchmark import Metric
+from experiments.common.benchmark import Metric, TableRequest
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.published import PAPER, Published, PublishedGroup
@@ -31,7 +31,7 @@ class Reference(NamedTuple):
     description: str
 
 
-def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, published: Published | None) -> Reference:
+def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, published: Published) -> Reference:
     """The values that Δm is measured against: ``published`` (the paper's), ``ours``, or a named published row.
 
     ``ours`` is the mean of the protocol's complete single-task rows. Raises :class:`UserError` if there is none.
@@ -39,7 +39,7 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
     training against the paper's single-task values say nothing; else published.
     """
     if name == "auto":
-        comparable = published is None or not protocol_differences(protocol, published.protocols[PAPER])
+        comparable = not protocol_differences(protocol, published.protocols[PAPER])
         name = "ours" if protocol.stl is not None and not comparable else "published"
     if name == "ours":
         row = protocol.stl
@@ -53,7 +53,6 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
         values = tuple(fmean(seed[metric.name] for seed in row.values.values()) for metric in metrics)
         seeds = len(row.values)
         return Reference(values, f"our own single-task runs (mean of {seeds} seed{'s' if seeds > 1 else ''})")
-    assert published is not None
     key = PAPER if name == "published" else name
     if key not in published.references:
         known = ", ".join(["auto", "published", "ours", *published.references])
@@ -64,33 +63,32 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
     return Reference(tuple(by_name[metric.name] for metric in metrics), description)
 
 
-def result_table(
-    *,
-    title: str,
-    metrics: Sequence[Metric],
-    delta_m_digits: int,
-    protocol: Protocol,
-    reference: Reference,
-    published: Published | None,
-    later: bool,
-) -> Table:
-    """One protocol's table; ``published=None`` leaves the published rows out, ``later`` adds later methods."""
+def result_table(request: TableRequest) -> Table:
+    """The metrics, MR and Δm of one protocol's methods above the published rows; these alone without a protocol.
+
+    Raises :class:`UserError` if there is no such reference as asked for.
+    """
+    benchmark, protocol = request.benchmark, request.protocol
+    metrics, published = benchmark.metrics, request.shown
     columns = (
         *(Column(m.name, m.name, m.latex, m.digits, m.higher_is_better) for m in metrics),
         Column(MEAN_RANK, "MR", r"\text{MR}", 2),
-        Column(DELTA_M, "Δm%", r"\Delta_m\%", delta_m_digits),
+        Column(DELTA_M, "Δm%", r"\Delta_m\%", benchmark.delta_m_digits),
     )
-    sections = [_own_section(protocol, metrics, reference)]
-    notes = own_notes(protocol, metrics, reference.description)
-    remarks = own_remarks(protocol)
+    sections, notes, remarks = [], [], []
+    if protocol is not None:
+        reference = reference_of(protocol, metrics, request.reference, request.published)
+        sections.append(_own_section(protocol, metrics, reference))
+        notes += own_notes(protocol, metrics, reference.description)
+        remarks += own_remarks(protocol)
     if published is not None:
-        groups = [group for group in published.groups.values() if later or not group.later]
+        groups = [group for group in published.groups.values() if request.later or not group.later]
         sections += _published_sections(published, groups, metrics)
         notes += published_notes(published, protocol)
         remarks += origins(published, groups)
     return Table(
-        title=heading(title, protocol),
-        label=f"tab:{title.lower()}-{protocol.name}",
+        title=heading(benchmark.title, protocol),
+        label=f"tab:{benchmark.title.lower()}-{protocol.name if protocol else 'published'}",
         columns=columns,
         sections=tuple(sections),
         notes=tuple(notes),
@@ -110,9 +108,9 @@ def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Refer
     for row in protocol.rows:
         deltas = [delta_m(seed, reference.values, directions) for seed in values[row.label]]
         cells = (
-            *(_over_seeds(column) for column in zip(*values[row.label], strict=True)),
+            *(over_seeds(row.values, column) for column in zip(*values[row.label], strict=True)),
             Cell(ranks.get(row.label)),
-            _over_seeds(deltas),
+            over_seeds(row.values, deltas),
         )
         extra = {"key": row.key, "source": "ours", "protocol": protocol.name}
         rows.append(Row(row.label, cells, n=len(row.values), competes=row.key != STL, extra=extra))
@@ -142,9 +140,9 @@ def _published_sections(
         for row in group.rows:
             spread = row.spread or (None,) * len(row.values)
             cells = (
-                *(_printed(row.values[i], spread[i]) for i in order),
+                *(printed(row.values[i], spread[i]) for i in order),
                 Cell(ranks.get((group.title, row.method))),
-                _printed(row.delta_m, row.delta_m_spread),
+                printed(row.delta_m, row.delta_m_spread),
             )
             extra = {"key": row.key or "", "source": row.source, "protocol": row.protocol}
             rows.append(Row(row.method, cells, n=published.protocols[row.protocol].get("seeds"), extra=extra))
@@ -154,7 +152,10 @@ def _published_sections(
 
 def _published_single_tasks(published: Published, group: PublishedGroup, order: Sequence[int]) -> Row:
     entry = published.references[group.reference]
-    cells = (*(_printed(entry["values"][i]) for i in order), Cell(), Cell(0.0))
+    has_delta_m = any(row.delta_m is not None for row in group.rows)
+    spread = entry.get("spread") or (None,) * len(entry["values"])
+    values = (printed(entry["values"][i], spread[i]) for i in order)
+    cells = (*values, Cell(), Cell(0.0) if has_delta_m else Cell())
     extra = {"key": STL, "source": entry["source"], "protocol": group.rows[0].protocol}
     return Row("STL", cells, competes=False, extra=extra)
 
@@ -166,12 +167,19 @@ def _ranks(table: Mapping[Any, Sequence[float]], directions: Sequence[bool]) -> 
     return dict(zip(table, mean_rank(list(table.values()), directions), strict=True))
 
 
-def _over_seeds(values: Sequence[float]) -> Cell:
-    return Cell(fmean(values), stdev(values) if len(values) > 1 else None)
+def over_seeds(seeds: Iterable[int], values: Sequence[float]) -> Cell:
+    """Mean and sample standard deviation of one value a seed."""
+    return Cell(
+        fmean(values), stdev(values) if len(values) > 1 else None, seeds=tuple(zip(seeds, values, strict=True))
+    )
 
 
-def _printed(value: float | None, spread: float | None = None) -> Cell:
-    """A published value with no more digits than its data file has: none are made up."""
+def printed(value: float | None, spread: float | None = None) -> Cell:
+    """A published value and spread with no more digits than the data file has: none are made up."""
     if value is None:
         return Cell()
-    return Cell(value, spread, digits=len(repr(float(value)).partition(".")[2]))
+    return Cell(value, spread, digits=_decimals(value), std_digits=None if spread is None else _decimals(spread))
+
+
+def _decimals(value: float) -> int:
+    return len(repr(float(value)).partition(".")[2])

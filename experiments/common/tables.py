@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,15 @@ class Column:
 class Cell:
     """A value and its spread over the seeds; ``None`` where there is none.
 
-    ``digits`` replaces the column's, ``std_digits`` those of the spread.
+    ``digits`` replaces the column's, ``std_digits`` those of the spread. ``seeds``: pairs of a seed and its value, of
+    which ``mean`` is the mean; empty where they are not known.
     """
 
     mean: float | None = None
     std: float | None = None
     digits: int | None = None
     std_digits: int | None = None
+    seeds: tuple[tuple[int, float], ...] = ()
 
     def text(self, column: Column) -> str:
         """The rounded mean, or a dash."""
@@ -92,6 +94,29 @@ class Table:
                     raise ValueError(f"row {row.label!r} has {len(row.cells)} cells for {len(self.columns)} columns.")
 
 
+def keep_columns(table: Table, keys: Container[str]) -> Table:
+    """The table with those columns alone whose ``key`` is among ``keys``."""
+    kept = [index for index, column in enumerate(table.columns) if column.key in keys]
+    sections = tuple(
+        replace(
+            section,
+            rows=tuple(replace(row, cells=tuple(row.cells[index] for index in kept)) for row in section.rows),
+        )
+        for section in table.sections
+    )
+    return replace(table, columns=tuple(table.columns[index] for index in kept), sections=sections)
+
+
+def filled_columns(table: Table) -> set[str]:
+    """The keys of the columns in which some row has a value."""
+    rows = [row for section in table.sections for row in section.rows]
+    return {
+        column.key
+        for index, column in enumerate(table.columns)
+        if any(row.cells[index].mean is not None for row in rows)
+    }
+
+
 def to_markdown(table: Table) -> str:
     """A heading, the table with its columns aligned in the source too, notes and remarks as a list."""
     width = len(table.columns) + 2
@@ -132,11 +157,11 @@ def to_latex(table: Table) -> str:
             "\\midrule",
             f"\\multicolumn{{{len(heads) + 2}}}{{l}}{{\\emph{{{escape_latex(section.title)}}}}} \\\\",
         ]
-        marks = [_marks(section.rows, index, column) for index, column in enumerate(table.columns)]
+        marked = [marks(section.rows, index, column) for index, column in enumerate(table.columns)]
         for row in section.rows:
             cells = [
-                _latex_cell(cell, column, marked if row.competes else {})
-                for cell, column, marked in zip(row.cells, table.columns, marks, strict=True)
+                _latex_cell(cell, column, places if row.competes else {})
+                for cell, column, places in zip(row.cells, table.columns, marked, strict=True)
             ]
             count = "--" if row.n is None else str(row.n)
             lines.append(" & ".join([escape_latex(row.label), *cells, count]) + r" \\")
@@ -184,8 +209,8 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _marks(rows: Sequence[Row], index: int, column: Column) -> dict[float, str]:
-    """Which printed values are the best and the second best of a column: rounded value to LaTeX command.
+def marks(rows: Sequence[Row], index: int, column: Column) -> dict[float, str]:
+    """Which printed values are the ``best`` and the ``second`` of a column, by rounded value.
 
     Values that print the same are the same. With fewer than two competing rows nothing is marked.
     """
@@ -195,14 +220,17 @@ def _marks(rows: Sequence[Row], index: int, column: Column) -> dict[float, str]:
     if len(values) < 2:
         return {}
     ordered = sorted(set(values), reverse=column.higher_is_better)
-    return dict(zip(ordered, ("textbf", "underline"), strict=False))
+    return dict(zip(ordered, ("best", "second"), strict=False))
 
 
-def _latex_cell(cell: Cell, column: Column, marks: dict[float, str]) -> str:
+_COMMANDS = {"best": "textbf", "second": "underline"}
+
+
+def _latex_cell(cell: Cell, column: Column, places: dict[float, str]) -> str:
     if cell.mean is None:
         return "--"
     text = f"${cell.text(column)}$" if cell.mean < 0 else cell.text(column)
-    command = marks.get(float(cell.text(column)))
-    text = f"\\{command}{{{text}}}" if command else text
+    place = places.get(float(cell.text(column)))
+    text = f"\\{_COMMANDS[place]}{{{text}}}" if place else text
     std = cell.std_text(column)
     return text if std is None else f"{text} {{\\scriptsize $\\pm$ {std}}}"

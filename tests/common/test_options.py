@@ -22,6 +22,7 @@ class Example:
     digest: str | None = None
     number: int = 1
     formats: list[str] = field(default_factory=lambda: ["png"])
+    methods: list[str] | None = None
     inner: Inner = field(default_factory=Inner)
 
 
@@ -34,8 +35,8 @@ def parse(*arguments: str) -> Example:
 
 def test_values_arrive_with_their_type() -> None:
     assert parse("benchmark=qm9") == Example("qm9")
-    assert parse("benchmark=qm9", "number=3", "formats=[svg,png]", "inner.later=true") == Example(
-        "qm9", None, 3, ["svg", "png"], Inner(True)
+    assert parse("benchmark=qm9", "number=3", "formats=[svg,png]", "methods=[ls]", "inner.later=true") == Example(
+        "qm9", None, 3, ["svg", "png"], ["ls"], Inner(True)
     )
 
 
@@ -46,14 +47,17 @@ def test_text_stays_as_it_was_written() -> None:
 
 
 def test_the_names_of_all_settings() -> None:
-    assert list(setting_names(Example)) == ["benchmark", "digest", "number", "formats", "inner.later"]
+    assert list(setting_names(Example)) == ["benchmark", "digest", "number", "formats", "methods", "inner.later"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "benchmark is missing; give benchmark=VALUE with one of qm9, nyuv2"),
-        (["qm9"], "'qm9' is not key=value; the settings are benchmark, digest, number, formats, inner.later"),
+        (
+            ["qm9"],
+            "'qm9' is not key=value; the settings are benchmark, digest, number, formats, methods, inner.later",
+        ),
         (["=qm9"], "is not key=value"),
         (["benchmark=mnist"], "benchmark=mnist cannot be used; choose from qm9, nyuv2"),
         (["benchmark=qm9", "number=two"], "'number=two' cannot be used .*two"),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
+from experiments.benchmarks import BENCHMARKS
+from experiments.check_published import (
+    delta_m_rounding,
+    differences,
+    markdown,
+    recomputed_delta_m,
+    recomputed_mean_rank,
+)
 from experiments.common.errors import UserError
-from experiments.common.metrics import delta_m
-from experiments.common.published import FOLDER, Published, PublishedRow, load_published, published_reference
-from experiments.report import BENCHMARKS
+from experiments.common.published import FOLDER, PublishedRow, load_published, published_reference
 from methods import METHODS
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -23,22 +29,6 @@ ROWS = [
 ]
 DELTA_M_TOLERANCE, MEAN_RANK_TOLERANCE = 0.2, 0.12
 _ROUNDING = 1e-9
-
-
-def recomputed_delta_m(published: Published, group: str, row: PublishedRow) -> float:
-    reference = published.reference(published.groups[group].reference)
-    return delta_m(row.values, reference, published.higher_is_better)
-
-
-def recomputed_mean_rank(published: Published, group: str, row: PublishedRow) -> float:
-    """Within the set of rows that the source ranked, ties as the source counts them."""
-    rank_set = published.rank_sets[row.rank_set or ""]
-    names = [tuple(name.split("/", 1)) for name in rank_set["rows"]]
-    values = {(g, r.method): r.values for g, content in published.groups.items() for r in content.rows}
-    sign = np.where(published.higher_is_better, -1.0, 1.0)
-    table = np.array([values[name] for name in names]) * sign  # [methods, metrics]
-    ranks = rankdata(table, method=rank_set["ties"], axis=0).mean(axis=1)
-    return float(ranks[names.index((group, row.method))])
 
 
 def check(row: PublishedRow, what: str, printed: float, value: float, tolerance: float) -> None:
@@ -91,6 +81,25 @@ def test_the_rows_that_do_not_reproduce_are_these() -> None:
         "qm9/paper/DWA": ["delta_m"],
         "qm9/paper/PCGrad": ["delta_m"],
     }
+
+
+def test_the_documentation_lists_what_rounding_does_not_explain() -> None:
+    document = Path(__file__).resolve().parents[2] / "docs" / "published_results.md"
+    assert markdown() in document.read_text(encoding="utf-8")
+    found = {(one.benchmark, one.method, one.figure) for one in differences()}
+    assert ("nyuv2", "IMTL-G", "Δm") in found and ("qm9", "FAMO", "MR") in found
+    assert not {row for row in found if row[1] == "Nash-MTL"}
+
+
+def test_rounding_is_that_of_the_printed_digits() -> None:
+    """PCGrad's Δm on QM9 is 0.23 off; its values of two to four digits account for that, but not for 1 %."""
+    published = load_published("qm9")
+    (row,) = (row for row in published.groups["paper"].rows if row.method == "PCGrad")
+    rounding = delta_m_rounding(published, "paper", row)
+    assert abs(recomputed_delta_m(published, "paper", row) - 125.7) < rounding < 1.5
+    reference = published.reference()
+    by_hand = [0.0005 / 0.067 + 0.106 * 0.0005 / 0.067**2]  # of mu alone
+    assert rounding > 100 * by_hand[0] / len(reference)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -14,7 +14,7 @@ from experiments.common.aggregate import load_runs, protocols
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
 from experiments.common.tables import Cell, Column, Row, Section, Table, to_latex
-from experiments.report import main, make_tables, read_options
+from experiments.report import main, make_parts, read_options
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 
 
@@ -90,9 +90,11 @@ def test_sources_name_the_records(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "benchmark is missing; give benchmark=VALUE with one of nyuv2, qm9"),
-        (["benchmark=mnist"], "benchmark=mnist cannot be used; choose from nyuv2, qm9"),
-        (["benchmark=qm9", "rot=runs"], "'rot=runs' cannot be used .*the settings are benchmark, root"),
+        ([], "benchmark is missing; give benchmark=KEY with one of .*, or table=NUMBER from 1 to 7"),
+        (["benchmark=qm9", "table=1"], "benchmark and table cannot be had together"),
+        (["table=8"], "table=8 cannot be used; choose from 1, 2"),
+        (["benchmark=mnist"], "benchmark=mnist cannot be used; choose from .*qm9"),
+        (["benchmark=qm9", "rot=runs"], "'rot=runs' cannot be used .*the settings are benchmark, table, root"),
         (["benchmark=qm9", "report.reference.x=1"], "cannot be used"),
         (["benchmark=qm9", "report.later=perhaps"], "'report.later=perhaps' cannot be used .*perhaps"),
         (["benchmark=qm9", "report=yes"], "cannot be used"),
@@ -196,6 +198,9 @@ def test_help_says_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tables_can_be_made_without_writing(root: Path) -> None:
     write(root, record(all_metrics(1.0)))
     runs = load_runs(root, "qm9")
-    ((protocol, table),) = make_tables(read_options(["benchmark=qm9"]), runs)
-    assert protocol == protocols(runs, NAMES)[0]
-    assert [section.title for section in table.sections] == ["ours, seed 0", "published: Navon et al., ICML 2022"]
+    (part,) = make_parts(read_options(["benchmark=qm9"]), runs)
+    assert part.protocol == protocols(runs, NAMES)[0]
+    assert [section.title for section in part.table.sections] == [
+        "ours, seed 0",
+        "published: Navon et al., ICML 2022",
+    ]

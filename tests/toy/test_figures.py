@@ -65,10 +65,10 @@ def test_thinning_keeps_both_ends_and_the_sharp_turns() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "figure is missing; give figure=VALUE with one of 1, 2, 5"),
-        (["figure=9"], "figure=9 cannot be used; choose from 1, 2, 5"),
+        ([], "figure is missing; give figure=VALUE with one of 1, 2, 3, 4, 5, 6, 7, 8"),
+        (["figure=9"], "figure=9 cannot be used; choose from 1, 2, 3, 4, 5, 6, 7, 8"),
         (["figure=two"], "'figure=two' cannot be used"),
-        (["figur=2"], "the settings are figure, out, formats"),
+        (["figur=2"], "the settings are root, benchmark, protocol, methods, figure, out, formats"),
         (["2"], "argument '2' is not key=value"),
         (["figure=2", "formats=[gif]"], "choose from png, svg, pdf"),
         (["figure=2", "out=/dev/null/x"], "cannot write in /dev/null/x"),

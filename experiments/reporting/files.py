@@ -1,0 +1,112 @@
+"""The report's files: tables in three formats, pictures, the list of records, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from experiments.common.aggregate import Protocol, Run
+from experiments.common.benchmark import Picture
+from experiments.common.errors import UserError
+from experiments.common.files import atomic_write, write_json
+from experiments.common.style import dark_style, paper_style, save_figure, svg_text
+from experiments.common.tables import Table, to_csv, to_latex, to_markdown
+from experiments.reporting.page import PagePart, PagePicture, make_page
+
+_LEAD = (
+    "Click a column's head to sort by it. Hover over one of our values, or tap it, for every seed's and their "
+    "spread. Tables are separate where the protocol or the data differ."
+)
+
+
+@dataclass(frozen=True)
+class DrawnPicture:
+    """A picture as it goes into files and, for a light and a dark page, as SVG text."""
+
+    name: str
+    figure: Figure
+    page: PagePicture
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table of a protocol and its pictures; without a protocol the published rows alone.
+
+    ``first`` of a protocol's tables: its files have the protocol's name, those of others the view's as well.
+    """
+
+    table: Table
+    protocol: Protocol | None
+    view: str = "results"
+    first: bool = True
+    pictures: Sequence[DrawnPicture] = ()
+
+    @property
+    def name(self) -> str:
+        name = self.protocol.name if self.protocol else "published"
+        return name if self.first else f"{name}-{self.view}"
+
+
+def draw_for_paper_and_page(draw: Callable[[], Sequence[Picture]]) -> list[DrawnPicture]:
+    """The pictures that ``draw`` makes, once in each style."""
+    with paper_style():
+        light = [(picture, svg_text(picture.figure)) for picture in draw()]
+    with dark_style():
+        dark = [svg_text(picture.figure) for picture in draw()]
+    return [
+        DrawnPicture(picture.name, picture.figure, PagePicture(picture.caption, text, other))
+        for (picture, text), other in zip(light, dark, strict=True)
+    ]
+
+
+def write_report(folder: Path, title: str, parts: Sequence[Part]) -> None:
+    """Write every part's files, ``sources.json`` and ``index.html``; raises :class:`UserError` if they cannot be."""
+    try:
+        for part in parts:
+            table = part.table
+            for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
+                _write(folder / f"{part.name}.{suffix}", text)
+            for picture in part.pictures:
+                save_figure(picture.figure, folder / f"{part.name}-{picture.name}")
+        write_json(
+            folder / "sources.json",
+            {part.protocol.name: sources(part.protocol) for part in parts if part.protocol},
+        )
+        page = [
+            PagePart(part.name, part.table, part.protocol, [one.page for one in part.pictures], part.first)
+            for part in parts
+        ]
+        _write(folder / "index.html", make_page(title, _LEAD, page))
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
+
+
+def sources(protocol: Protocol) -> dict[str, Any]:
+    """Which records went into a protocol's table and which did not."""
+    return {
+        "config": protocol.config,
+        "used": [_source(run) for run in protocol.used],
+        "left_out": [{**_source(run), "reason": reason} for run, reason in protocol.left_out],
+    }
+
+
+def _source(run: Run) -> dict[str, Any]:
+    environment = run.record.get("environment") or {}
+    return {
+        "record": str(run.path),
+        "name": run.record["name"],
+        "status": run.record["status"],
+        "commit": environment.get("commit"),
+        "uncommitted_changes": environment.get("uncommitted_changes"),
+        "device": environment.get("device"),
+        "data": run.record["data"],
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())

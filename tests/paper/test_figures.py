@@ -1,0 +1,138 @@
+"""Figures 3, 4, 6, 7 and 8 from made-up records: the drawn lines are the records' numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from experiments import figures
+from experiments.common.metrics import delta_m
+from experiments.common.style import paper_style
+from experiments.nyuv2.metrics import METRICS as NYUV2_METRICS
+from experiments.paper.runs import RunChoice
+from tests.common.made_up import NAMES, all_metrics, record, with_epochs, write, write_single_tasks
+
+NASH = {"name": "nash_mtl", "update_weights_every": 1, "solver": "newton", "ccp_steps": 20}
+
+
+def draw(number: int, root: Path, **choice: Any) -> Figure:
+    with paper_style():
+        ((name, figure),) = figures.FIGURES[number](RunChoice(root=str(root), **choice)).items()
+    assert name == f"figure_{number}"
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def lines(figure: Figure, axis: int = 0) -> dict[str, np.ndarray]:
+    """What is drawn, by the legend's names."""
+    found = {str(line.get_label()): np.asarray(line.get_ydata()) for line in figure.axes[axis].get_lines()}
+    return {label: values for label, values in found.items() if not label.startswith("_")}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Synthetic runs: single tasks of error 1; methods whose errors fall to 2, 3 and 4 by seed."""
+    root = tmp_path / "runs"
+    for seed in range(3):
+        write_single_tasks(root, seed, all_metrics(1.0))
+        for method in ({"name": "ls"}, NASH, {**NASH, "update_weights_every": 5}):
+            write(root, with_epochs(record(all_metrics(2.0 + seed), seed=seed, method=method)))
+    return root
+
+
+def test_figure_3_shows_delta_m_against_our_single_tasks_over_training(root: Path) -> None:
+    figure = draw(3, root)
+    drawn = lines(figure)
+    assert list(drawn) == ["LS", "Nash-MTL"]  # neither STL nor Nash-MTL with another interval
+    # Errors of 3, 2 and 1 times the final 2, 3 and 4; against 1 that is 100 % less than each in per cent.
+    np.testing.assert_allclose(drawn["LS"], [800.0, 500.0, 200.0])
+    assert "SYNTHETIC data" in figure.axes[0].get_title() and "3 seeds" in figure.axes[0].get_title()
+    (low, high) = figure.axes[0].collections[0].get_paths()[0].get_extents().intervaly
+    assert (low, high) == pytest.approx((100.0, 1100.0))  # of the seeds
+
+
+def test_methods_can_be_chosen(root: Path) -> None:
+    assert list(lines(draw(3, root, methods=["ls"]))) == ["LS"]
+
+
+def test_figure_4_shows_the_intervals_in_their_order(root: Path) -> None:
+    write(root, with_epochs(record(all_metrics(2.0), method={**NASH, "update_weights_every": 50})))
+    write(root, with_epochs(record(all_metrics(9.0), method={**NASH, "solver": "ccp"})))  # another matter
+    figure = draw(4, root)
+    assert list(lines(figure)) == ["1", "5", "50"]
+    ends = figure.axes[1]
+    assert [tick.get_text() for tick in ends.get_xticklabels()] == ["1", "5", "50"]
+    dots = [np.asarray(line.get_ydata(), dtype=float).tolist() for line in ends.get_lines()]
+    assert dots[0] == pytest.approx([100.0, 200.0, 300.0]) and dots[1] == pytest.approx([200.0])
+
+
+def test_figure_6_tells_the_solvers_apart(root: Path) -> None:
+    names = [metric.name for metric in NYUV2_METRICS]
+
+    def nyuv2(value: float, **options: Any) -> dict[str, Any]:
+        entry = record(dict.fromkeys(names, value), benchmark="nyuv2", method={**NASH, **options})
+        entry["epochs"] = [{"test": dict.fromkeys(names, value * (3 - epoch))} for epoch in range(3)]
+        return entry
+
+    for steps in (40, 1, 20):
+        write(root, nyuv2(float(steps), solver="ccp", ccp_steps=steps))
+    write(root, nyuv2(2.0))
+    write(root, nyuv2(7.0, update_weights_every=5))  # another matter
+    figure = draw(6, root)
+    assert list(lines(figure)) == ["CCP, 1 step", "CCP, 20 steps", "CCP, 40 steps", "exact"]
+    directions = [metric.higher_is_better for metric in NYUV2_METRICS]
+    from experiments.common.published import published_reference
+
+    expected = delta_m([2.0] * len(names), published_reference("nyuv2", names), directions)
+    assert lines(figure)["exact"][-1] == pytest.approx(expected)
+
+
+def test_figure_7_shows_every_tasks_weight(root: Path) -> None:
+    drawn = lines(draw(7, root))
+    assert list(drawn) == NAMES
+    np.testing.assert_allclose(drawn["mu"], [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(drawn["cv"], [11.0, 12.0, 13.0])
+
+
+def test_figure_8_shows_the_smallest_eigenvalue_on_a_logarithmic_axis(root: Path) -> None:
+    figure = draw(8, root, methods=["ls", "nash_mtl"])
+    np.testing.assert_allclose(lines(figure)["Nash-MTL"], [1.0, 0.5, 0.25])
+    assert figure.axes[0].get_yscale() == "log"
+    assert list(lines(draw(8, root))) == ["Nash-MTL"]
+
+
+@pytest.mark.parametrize("number", [3, 4, 6, 7, 8])
+def test_without_runs_the_command_that_makes_them_is_named(
+    number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        figures.main([f"figure={number}", f"root={tmp_path / 'none'}", f"out={tmp_path}"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "has no finished runs" in line and "python -m experiments." in line
+
+
+def test_several_protocols_are_not_mixed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = with_epochs(record(all_metrics(2.0), trainer__epochs=20))
+    write(root, other)
+    arguments = ["figure=3", f"root={root}", f"out={root.parent}", "formats=[png]"]
+    with pytest.raises(SystemExit):
+        figures.main(arguments)
+    message = capsys.readouterr().err
+    assert f"{other['protocol']} (1 runs, SYNTHETIC data)" in message and "give protocol=DIGEST" in message
+    figures.main([*arguments, f"protocol={other['protocol']}"])
+    assert (root.parent / "figure_3.png").is_file()
+
+
+def test_records_without_the_quantity_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = with_epochs(record(all_metrics(2.0), method={"name": "cagrad"}))
+    for epoch in entry["epochs"]:
+        epoch |= {"weights": None, "smallest_eigenvalue": None}
+    write(root, entry)
+    for number, message in ((7, "CAGrad has no task weights"), (8, "CAGrad records no eigenvalues")):
+        with pytest.raises(SystemExit):
+            figures.main([f"figure={number}", f"root={root}", f"out={root.parent}", "methods=[cagrad]"])
+        assert message in capsys.readouterr().err
