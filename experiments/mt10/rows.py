@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from experiments.common.aggregate import Run, method_id, option_labels
@@ -45,8 +45,7 @@ class MT10Row:
 
 @dataclass(frozen=True)
 class MT10Protocol:
-    """Runs that may share a table. ``name`` is the digest, extended for further tables of the same runs; ``left_out``
-    pairs the other runs of the protocol with a reason."""
+    """Runs that may share a table. ``name`` is the digest; ``left_out`` pairs its other runs with a reason."""
 
     name: str
     digest: str
@@ -58,10 +57,6 @@ class MT10Protocol:
     @property
     def used(self) -> list[Run]:
         return [run for row in self.rows for run in row.runs]
-
-    def named(self, table: str) -> MT10Protocol:
-        """The protocol under the name of one of its tables; the first, ``success``, has the plain name."""
-        return self if table == "success" else replace(self, name=f"{self.digest}-{table}")
 
 
 def mt10_protocols(runs: Sequence[Run]) -> list[MT10Protocol]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import sqrt
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, cast
 
+from experiments.common.benchmark import TableRequest
 from experiments.common.published import PAPER, Published
 from experiments.common.result_notes import origins, setting
 from experiments.common.tables import Cell, Column, Row, Section, Table
@@ -14,22 +15,6 @@ from experiments.mt10.metrics import SUCCESS
 from experiments.mt10.rows import PLAIN, SHARED, MT10Protocol, MT10Row
 
 _SEM = "sem"
-
-
-def mt10_tables(
-    protocol: MT10Protocol, published: Published | None = None, *, later: bool = False
-) -> dict[str, Table]:
-    """The tables of one protocol by name: ``success``, ``tasks``, and ``run_time`` where it has a run of Nash-MTL.
-
-    ``published``: the content of ``experiments/published/mt10.json``, or ``None`` for our rows alone; ``later`` adds
-    methods that came after the paper. Beside the control problem, which is not MT10, no published rows are shown.
-    """
-    if protocol.data.get("synthetic"):
-        published = None
-    tables = {"success": success_table(protocol, published, later=later), "tasks": task_table(protocol)}
-    if any(row.method["name"] == "nash_mtl" and row.agent == SHARED for row in protocol.rows):
-        tables["run_time"] = run_time_table(protocol, published)
-    return tables
 
 
 def success_table(protocol: MT10Protocol, published: Published | None = None, *, later: bool = False) -> Table:
@@ -217,3 +202,33 @@ def _remarks(protocol: MT10Protocol) -> list[str]:
 def _devices(protocol: MT10Protocol) -> str:
     devices = sorted({str((run.record.get("environment") or {}).get("device")) for run in protocol.used})
     return f"these are from {', '.join(devices)}"
+
+
+def _request_published(request: TableRequest) -> Published | None:
+    """The published rows that were asked for; none beside the control problem, which is not MT10."""
+    synthetic = request.protocol is not None and request.protocol.data.get("synthetic")
+    return None if synthetic else request.shown
+
+
+def _results(request: TableRequest) -> Table:
+    return success_table(_runs(request), _request_published(request), later=request.later)
+
+
+def _tasks(request: TableRequest) -> Table:
+    return task_table(_runs(request))
+
+
+def _update_interval(request: TableRequest) -> Table | None:
+    """``None`` without a run of Nash-MTL on the shared agent."""
+    protocol = _runs(request)
+    if not any(row.method["name"] == "nash_mtl" and row.agent == SHARED for row in protocol.rows):
+        return None
+    return run_time_table(protocol, _request_published(request))
+
+
+def _runs(request: TableRequest) -> MT10Protocol:
+    return cast(MT10Protocol, request.protocol)  # what mt10_protocols groups
+
+
+#: The tables of one protocol, the paper's Tables 4 and 5 among them.
+MT10_VIEWS = {"results": _results, "tasks": _tasks, "update_interval": _update_interval}

@@ -138,9 +138,7 @@ def test_a_step_is_good_or_refused(key: str, options: dict[str, Any], recipe: Re
         mark(problem)
         losses = problem.losses()
         try:
-            step = method.backward(
-                losses, shared_parameters=problem.shared(), representation=problem.features
-            )
+            step = method.backward(losses, shared_parameters=problem.shared(), representation=problem.features)
         except NonFiniteLoss:
             assert not all(bool(loss.isfinite()) for loss in losses)
             assert unwritten(problem)
@@ -173,9 +171,7 @@ def test_problems_within_range_are_not_refused(key: str, options: dict[str, Any]
     problem = GeneratedProblem(recipe)
     method = make(key, len(recipe.kinds), **options)
     for _ in range(2):
-        method.backward(
-            problem.losses(), shared_parameters=problem.shared(), representation=problem.features
-        )
+        method.backward(problem.losses(), shared_parameters=problem.shared(), representation=problem.features)
 
 
 @pytest.mark.parametrize("key", list(METHODS))

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from experiments.benchmarks import BENCHMARKS
 from experiments.common.aggregate import load_runs
+from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError
 from experiments.common.published import load_published
+from experiments.common.records import read_record, write_record
 from experiments.mt10.curves import curve, draw_curves
 from experiments.mt10.metrics import outcome
 from experiments.mt10.rows import mt10_protocols
-from experiments.mt10.tables import mt10_tables, published_run_times
+from experiments.mt10.tables import published_run_times
 from experiments.report import main
 from tests.mt10.made_up import record, write
 
@@ -87,7 +90,7 @@ def test_success_by_task_is_the_last_evaluations(root: Path) -> None:
 
 
 def test_run_time_against_the_interval(root: Path) -> None:
-    found = rows(report(root), "-run_time")
+    found = rows(report(root), "-update_interval")
     assert ("ours", "STL SAC") not in found, "it is not the shared agent"
     assert float(found["ours", "MTL SAC"]["seconds"]) == 3.0
     assert float(found["ours", "Nash-MTL"]["relative"]) == 3.0
@@ -110,8 +113,9 @@ def test_files_and_what_was_left_out(root: Path, capsys: pytest.CaptureFixture[s
         if "care" in path.parent.name:
             assert f"Left out: {path.parent.name} (interrupted)" in out
     assert "profile mt10-fixed" in out and "orientation, not for comparison" in out and "made up." in out
+    assert any(path.name.endswith("curves.png") for path in folder.iterdir()) and (folder / "index.html").exists()
     names = {path.name.partition(".")[0].partition("-")[2] + path.suffix for path in folder.iterdir()}
-    assert {"curves.png", "curves.svg", "tasks.md", "run_time.tex", ".csv"} <= names
+    assert {"tasks.md", "update_interval.tex", ".csv"} <= names
 
 
 def test_the_same_seed_twice_counts_once(root: Path) -> None:
@@ -127,21 +131,25 @@ def test_protocols_have_tables_of_their_own(root: Path) -> None:
     write(root, record("mtl_sac", LS, SEEDS[0], profile="mt10-plus"))
     found = mt10_protocols(load_runs(root, "mt10"))
     assert len(found) == 2
-    tables = [mt10_tables(protocol) for protocol in found]
-    assert sorted(map(len, tables)) == [2, 3], "no run time without Nash-MTL"
+    assert len(list(report(root).glob("*-tasks.md"))) == 2
+    assert len(list(report(root).glob("*-update_interval.md"))) == 1, "no run time without Nash-MTL"
 
 
 def test_the_control_problem_has_no_published_rows_beside_it(root: Path) -> None:
     (protocol,) = mt10_protocols(load_runs(root, "mt10"))
     protocol.data["synthetic"] = True
-    for table in mt10_tables(protocol, load_published("mt10")).values():
-        assert len(table.sections) == 1
+    request = TableRequest(BENCHMARKS["mt10"], protocol, load_published("mt10"))
+    for view in BENCHMARKS["mt10"].views.values():
+        table = view(request)
+        assert table is not None and len(table.sections) == 1
 
 
 def test_curves_take_the_evaluations_that_all_seeds_have(root: Path) -> None:
     (protocol,) = mt10_protocols(load_runs(root, "mt10"))
     (row,) = [row for row in protocol.rows if row.label == "MTL SAC"]
-    del row.runs[1].record["epochs"][0]
+    second = read_record(row.runs[1].path.parent)
+    assert second is not None
+    write_record(row.runs[1].path.parent, {**second, "epochs": second["epochs"][1:]})
     steps, means, errors = curve(row)
     assert steps == [2000, 3000]
     assert means == pytest.approx([fmean([0.9, 0.2]), fmean([0.6, 1.0])])
