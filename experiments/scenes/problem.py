@@ -17,6 +17,7 @@ from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
 from experiments.common.reference import reference_values
 from experiments.common.selection import mean_of_last
+from experiments.common.tracking import Pictures
 from experiments.scenes.augment import augmented, step_generator
 from experiments.scenes.config import SceneConfig
 from experiments.scenes.data import load_frames, test_batches, training_order
@@ -25,7 +26,6 @@ from experiments.scenes.losses import task_losses
 from experiments.scenes.metrics import SceneMetrics
 from experiments.scenes.model import make_network
 from experiments.scenes.mtan import MTAN
-from experiments.scenes.pictures import test_pictures
 from experiments.scenes.scene_set import SceneSet
 from experiments.scenes.segnet import SegNet
 
@@ -145,5 +145,11 @@ def _run(scenes: SceneSet, config: SceneConfig, settings: dict[str, Any], folder
         folder=folder,
         data={**frames.provenance, "train": len(frames.train), "test": len(frames.test)},
         device=device,
-        pictures=lambda: test_pictures(scenes, problem.model, tasks, frames, _LOGGED_PICTURES),
+        pictures=partial(_pictures, problem),
     )
+
+
+def _pictures(problem: SceneProblem) -> Pictures:
+    from experiments.scenes.pictures import test_pictures  # brings matplotlib, which only a tracker needs
+
+    return test_pictures(problem.scenes, problem.model, problem.tasks, problem.frames, _LOGGED_PICTURES)

@@ -13,6 +13,7 @@ from experiments.cityscapes.streets import render
 from experiments.scenes.arrays import Arrays
 
 FRAMES = [("train", "aachen", 0), ("train", "zurich", 1), ("val", "ulm", 2)]
+NEAREST = 65_534  # what 16 bits hold of a disparity, less one: 1.85 metres
 #: An official label id of each class, and of "void" for -1 (the last).
 IDS = np.array([7, 11, 17, 21, 23, 24, 26, 3])
 
@@ -26,7 +27,7 @@ def street(number: int) -> Arrays:
 def official_folder(root: Path) -> Path:
     for split, city, number in FRAMES:
         frame = street(number)
-        disparity = np.rint(frame["depth"][0].astype(np.float64) * BASELINE * LEFT.fx * 256)
+        disparity = np.rint(frame["depth"][0].astype(np.float64) * BASELINE * LEFT.fx * 256).clip(0, NEAREST)
         parts = {
             ("leftImg8bit", "leftImg8bit"): frame["image"].transpose(1, 2, 0),
             ("gtFine", "gtFine_labelIds"): IDS[frame["label"]].astype(np.uint8),

@@ -22,7 +22,7 @@ from experiments.nyuv2.scene_set import NYUV2
 from experiments.scenes.data import load_frames
 from experiments.scenes.frames import Frames
 from experiments.scenes.store import open_store
-from tests.cityscapes.forms import npy_folder, official_folder, street
+from tests.cityscapes.forms import NEAREST, npy_folder, official_folder, street
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_cityscapes.py"
 
@@ -39,13 +39,13 @@ def store(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def check_content(frames: Frames, tolerance: float, scale: float = 1.0) -> None:
+def check_content(frames: Frames, tolerance: float, scale: float = 1.0, nearest: float = 1.0) -> None:
     assert frames.normal is None and frames.size == SIZE
     assert frames.train.tolist() == [0, 1] and frames.test.tolist() == [2]
     for place in range(3):
         true = street(place)
         assert torch.equal(frames.label[place], torch.from_numpy(true["label"]))
-        inverse = scale * torch.from_numpy(true["depth"]).float()
+        inverse = scale * torch.from_numpy(true["depth"]).float().clamp(max=nearest)
         error = (frames.depth[place].float() - inverse).abs()
         assert (error <= tolerance + 1e-3 * inverse).all()  # a step, and float16
         assert torch.equal(frames.depth[place] == 0, inverse == 0)
@@ -55,7 +55,7 @@ def check_content(frames: Frames, tolerance: float, scale: float = 1.0) -> None:
 
 def test_official_files(store: Path) -> None:
     frames = open_store(store, CITYSCAPES)
-    check_content(frames, tolerance=2e-5)
+    check_content(frames, tolerance=2e-5, nearest=NEAREST / 256 / (BASELINE * LEFT.fx))
     assert frames.camera == camera_at(SIZE)
     assert frames.provenance["source"] == "Cityscapes' official files" and frames.provenance["synthetic"] is False
     assert not (store / "normal.zip").exists() and not (store / "unpacked" / "128x256" / "normal.npy").exists()
