@@ -40,5 +40,6 @@ def test_commands_in_the_documentation_name_existing_modules_and_scripts() -> No
         for script in re.findall(r"bash (scripts/\S+\.sh)", text):
             assert (ROOT / script).is_file(), f"{document.name} names {script}"
         for module in re.findall(r"python -m ((?:experiments|benchmarks)[\w.]*\w)", text):
-            path = ROOT / Path(*module.split("."))
-            assert path.with_suffix(".py").is_file(), f"{document.name} names {module}"
+            path = Path(*module.split(".")).with_suffix(".py")
+            written_there = f"`{path}`:" in text  # the document gives the file itself
+            assert written_there or (ROOT / path).is_file(), f"{document.name} names {module}"
