@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
+import pytest
 import torch
 
 from methods import METHODS
@@ -25,6 +27,33 @@ def test_the_worked_example_of_a_new_method_trains() -> None:
     losses = [3.0 * point[0] ** 2, 0.1 * point[1] ** 2]  # gradients (6, 0) and (0, 0.4)
     method.backward(losses, shared_parameters=[point])
     torch.testing.assert_close(point.grad, torch.ones(2))
+
+
+def test_a_plain_loop_uses_the_methods() -> None:
+    namespace: dict = {}
+    exec(code_blocks(ROOT / "docs" / "use_methods.md", "python")[0], namespace)
+    assert namespace["step"].diagnostics["status"] == "solved"
+    first, _, last = (loss.item() for loss in namespace["losses"])
+    assert max(first, last) < 0.2, "from about 1 and 8, beside a loss 10,000 times as large"
+    assert set(namespace["checkpoint"]["method"]) == {"step", "alpha"}
+
+
+def test_lightning_uses_the_methods() -> None:
+    pytest.importorskip("lightning")
+    namespace: dict = {}
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on workers and logging
+        exec(code_blocks(ROOT / "docs" / "use_methods.md", "python")[1], namespace)
+    trainer, module = namespace["trainer"], namespace["module"]
+    assert trainer.global_step == 40 and module.method.state_dict()["step"] == 40
+    assert all(trainer.callback_metrics[f"loss/{k}"] < 0.5 for k in range(3))
+    assert all(trainer.callback_metrics[f"weights/{k}"] > 0 for k in range(3))
+    checkpoint: dict = {}
+    module.on_save_checkpoint(checkpoint)
+    restored = type(module)()
+    restored.on_load_checkpoint(checkpoint)
+    assert restored.method.state_dict()["step"] == 40
 
 
 def test_the_readme_uses_the_library_as_it_is() -> None:

@@ -125,9 +125,9 @@ def _waiting(plans: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> Ite
         except (OSError, ValueError, KeyError, TypeError):
             continue  # nothing but a convenience
         own = [config for config in configs if config.get("benchmark") == benchmark]
-        keys = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
+        named = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
         keys = [
-            key for key in keys if any(_at(config, key) is not None for config in own)
+            key for key in named if any(_at(config, key) is not None for config in own)
         ]  # a group may leave no trace
         started = {tuple(_at(config, key) for key in keys) for config in own}
         for run in runs:

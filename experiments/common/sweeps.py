@@ -69,8 +69,9 @@ def _overrides(config: DictConfig) -> list[str]:
     """The presets' parameters and the command line's overrides, which replace them."""
     merged: dict[str, str] = {}
     if params := config.hydra.sweeper.get("params"):
-        for key, value in OmegaConf.to_container(params, resolve=True).items():
-            merged[str(key)] = f"{key}={value}"
+        resolved = OmegaConf.to_container(params, resolve=True)
+        assert isinstance(resolved, dict)
+        merged = {str(key): f"{key!s}={value}" for key, value in resolved.items()}
     for override in config.hydra.overrides.task:
         merged[_key(override)] = override
     return list(merged.values())
