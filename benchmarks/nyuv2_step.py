@@ -35,17 +35,19 @@ import torch
 from torch import Tensor
 
 from experiments.common.memory import keep_freed_memory
-from experiments.nyuv2.data import test_batches
-from experiments.nyuv2.frames import IGNORED, Batch, Frames, quantised_normals
-from experiments.nyuv2.losses import task_losses
-from experiments.nyuv2.metrics import PAPER_BATCH, SceneMetrics
-from experiments.nyuv2.model import NETWORKS, make_network
-from experiments.nyuv2.mtan import MTAN
-from experiments.nyuv2.segnet import N_CLASSES, TASKS, SegNet
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.data import test_batches
+from experiments.scenes.frames import IGNORED, Batch, Frames, quantised_normals
+from experiments.scenes.losses import task_losses
+from experiments.scenes.metrics import SceneMetrics
+from experiments.scenes.model import NETWORKS, make_network
+from experiments.scenes.mtan import MTAN
+from experiments.scenes.segnet import TASKS, SegNet
 from methods import get_method
 from methods.ccp import solve_bargaining_ccp
 
 Network = SegNet | MTAN
+N_CLASSES, PAPER_BATCH = len(NYUV2.classes), NYUV2.paper_batch
 _PARTS = ("image", "label", "depth", "normal")
 
 
@@ -147,7 +149,7 @@ def plain_evaluation(folder: Path, number: int, predict: Callable[[Tensor, int],
 
 
 def our_evaluation(frames: Frames, predict: Callable[[Tensor, int], tuple[Tensor, ...]]) -> list[float]:
-    metrics = SceneMetrics("cpu", protocol="paper")
+    metrics = SceneMetrics("cpu", n_classes=N_CLASSES, batch_size=PAPER_BATCH)
     for index, batch in enumerate(test_batches(frames, PAPER_BATCH)):
         metrics.update(predict(batch.image, index), batch)
     return list(metrics.compute().values())
@@ -188,7 +190,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name in arguments.networks:
         torch.manual_seed(0)
-        plain = make_network(name, width=arguments.width)
+        plain = make_network(name, NYUV2.channels, width=arguments.width)
         ours = copy.deepcopy(plain)
         batch = random_frames(arguments.batch, size).batch(range(arguments.batch))
         plain_step(plain, batch)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import MISSING
 
+from experiments.cityscapes.metrics import METRICS as CITYSCAPES_METRICS
 from experiments.common.aggregate import Protocol, Run, load_runs, protocols
 from experiments.common.benchmark import Metric
 from experiments.common.errors import UserError, exits_cleanly
@@ -47,6 +48,7 @@ class Benchmark(NamedTuple):
 
 #: Benchmarks by the name that their records carry; a further one is one line.
 BENCHMARKS = {
+    "cityscapes": Benchmark(title="Cityscapes", metrics=CITYSCAPES_METRICS, delta_m_digits=2),
     "nyuv2": Benchmark(title="NYUv2", metrics=NYUV2_METRICS, delta_m_digits=2),
     "qm9": Benchmark(title="QM9", metrics=QM9_METRICS, delta_m_digits=1),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import warnings
 from pathlib import Path
 
@@ -72,3 +73,19 @@ def test_commands_in_the_documentation_name_existing_modules_and_scripts() -> No
             path = Path(*module.split(".")).with_suffix(".py")
             written_there = f"`{path}`:" in text  # the document gives the file itself
             assert written_there or (ROOT / path).is_file(), f"{document.name} names {module}"
+
+
+@pytest.mark.filterwarnings("ignore:Error parsing type annotation")  # names that only a type checker imports
+def test_api_pages_cover_every_public_name(tmp_path: Path) -> None:
+    pytest.importorskip("pdoc")
+    import methods
+
+    runpy.run_path(str(ROOT / "scripts" / "make_docs.py"))["make"](tmp_path)
+    page = (tmp_path / "methods.html").read_text()
+    for name in methods.__all__:
+        assert f'id="{name}"' in page, f"methods.{name} has no entry"
+        assert name == "METHODS" or getattr(methods, name).__doc__, f"methods.{name} has no docstring"
+    for module in [*(ROOT / "methods").glob("*.py"), *(ROOT / "experiments" / "common").glob("*.py")]:
+        relative = module.relative_to(ROOT).with_suffix(".html")
+        assert module.stem == "__init__" or (tmp_path / relative).is_file(), f"{relative} is missing"
+    assert (tmp_path / "index.html").is_file() and (tmp_path / "search.js").is_file()

@@ -1,93 +1,16 @@
-"""Schema of the NYUv2 configuration; values in ``configs/nyuv2``."""
+"""The NYUv2 configuration: its schema, by the name in ``configs/nyuv2/train.yaml``, and its check."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from experiments.common.config import SupervisedConfig, TrainerConfig, check_keys, check_supervised, require
-from experiments.nyuv2.data import SOURCES
-from experiments.nyuv2.metrics import PROTOCOLS
-from experiments.nyuv2.model import NETWORKS
-from experiments.nyuv2.segnet import TASKS
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.config import SceneConfig, checked_for
 
-
-@dataclass
-class DataConfig:
-    """``height`` and ``width`` in pixels, multiples of 32; ``train`` and ``test`` keep so many frames (null: all)."""
-
-    root: str | None = None
-    source: str = "auto"
-    height: int = MISSING
-    width: int = MISSING
-    train: int | None = None
-    test: int | None = None
-    augment: bool = MISSING
+ConfigStore.instance().store(name="nyuv2_schema", node=SceneConfig)
 
 
-@dataclass
-class ModelConfig:
-    """``width``: factor on the channels; ``attention``: where MTAN's attention modules count."""
-
-    network: str = MISSING
-    width: float = MISSING
-    attention: str = MISSING
-
-
-@dataclass
-class NYUv2TrainerConfig(TrainerConfig):
-    """``metrics``: per batch of 2 as the paper, or exact; ``last_epochs``: how many the reported mean takes."""
-
-    metrics: str = MISSING
-    last_epochs: int = MISSING
-
-
-@dataclass
-class ScheduleConfig:
-    """The learning rate is multiplied by ``factor`` every ``step`` epochs."""
-
-    step: int = MISSING
-    factor: float = MISSING
-
-
-@dataclass
-class NYUv2Config(SupervisedConfig):
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    trainer: NYUv2TrainerConfig = field(default_factory=NYUv2TrainerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-
-
-ConfigStore.instance().store(name="nyuv2_schema", node=NYUv2Config)
-
-
-def checked(config: DictConfig) -> NYUv2Config:
+def checked(config: DictConfig) -> SceneConfig:
     """The configuration as an object; raises :class:`UserError` for a value that cannot be run."""
-    check_keys(config, NYUv2Config())
-    result = OmegaConf.to_object(config)
-    assert isinstance(result, NYUv2Config)
-    check_supervised(result)
-    for group, name, choices in (
-        (result.data, "source", SOURCES),
-        (result.model, "network", NETWORKS),
-        (result.model, "attention", ("shared", "task_specific")),
-        (result.trainer, "metrics", PROTOCOLS),
-    ):
-        value = getattr(group, name)
-        require(value in choices, name, value, " or ".join(choices))
-    for name in ("height", "width"):
-        size = getattr(result.data, name)
-        require(size >= 32 and size % 32 == 0, f"data.{name}", size, "a multiple of 32")
-    for name in ("train", "test"):
-        count = getattr(result.data, name)
-        require(count is None or count >= 1, f"data.{name}", count, "at least 1 frame, or null for all")
-    require(0 < result.model.width <= 4, "model.width", result.model.width, "a factor between 0 and 4")
-    require(result.trainer.last_epochs >= 1, "trainer.last_epochs", result.trainer.last_epochs, "at least 1")
-    require(result.schedule.step >= 1, "schedule.step", result.schedule.step, "at least 1 epoch")
-    require(0 < result.schedule.factor <= 1, "schedule.factor", result.schedule.factor, "above 0, at most 1")
-    task = result.method.get("main_task")
-    expected = f"null or 0 to {len(TASKS) - 1} ({', '.join(TASKS)})"
-    require(task is None or (isinstance(task, int) and 0 <= task < len(TASKS)), "method.main_task", task, expected)
-    return result
+    return checked_for(NYUV2, config)

@@ -10,20 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from experiments.common.errors import UserError
-from experiments.nyuv2.checks import (
-    FULL,
-    check_depth,
-    check_shape,
-    cropped_colour,
-    cropped_nearest,
-    thirteen_classes,
-)
-from experiments.nyuv2.frames import CROPPED
-from experiments.nyuv2.manifest import DepthCode, Description
-from experiments.nyuv2.store import PackedFrame
+from experiments.nyuv2.camera import CROPPED, FARTHEST, FULL, cropped_colour, cropped_nearest
+from experiments.nyuv2.classes import thirteen_classes
+from experiments.scenes.checks import check_depth, check_shape
+from experiments.scenes.manifest import DepthCode, Description
+from experiments.scenes.resize import read_picture
+from experiments.scenes.store import PackedFrame
 
 PARTS = {"rgb": "jpg", "depth8": "png", "label40": "png"}
 _STEP = 9.9955 / 255  # metres
@@ -49,12 +43,12 @@ def describe_folder(source: Path) -> Description:
 def folder_frames(source: Path, description: Description) -> Iterator[PackedFrame]:
     """The frames in the order of their numbers; raises :class:`UserError` for the first bad one."""
     for number in sorted(description.train + description.test):
-        colour, depth, label = (_picture(_path(source, part, number)) for part in PARTS)
+        colour, depth, label = (read_picture(_path(source, part, number)) for part in PARTS)
         check_shape(colour, (*FULL, 3), _path(source, "rgb", number))
         check_shape(depth, FULL, _path(source, "depth8", number))
         check_shape(label, FULL, _path(source, "label40", number))
         level = cropped_nearest(depth)
-        check_depth(level * EIGHT_BITS.step, _path(source, "depth8", number))
+        check_depth(level * EIGHT_BITS.step, FARTHEST, _path(source, "depth8", number))
         classes = thirteen_classes(label, _path(source, "label40", number))
         yield PackedFrame(
             identity=number,
@@ -78,11 +72,3 @@ def _numbers(path: Path) -> list[int]:
     if not numbers or min(numbers) < 1 or len(set(numbers)) != len(numbers):
         raise UserError(f"{path} must hold frame numbers from 1, each once; bring it again from its source")
     return numbers
-
-
-def _picture(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's kinds for a truncated or foreign file
-        raise UserError(f"{path} cannot be decoded ({error}); bring it again from its source") from error

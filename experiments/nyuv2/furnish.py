@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.nyuv2.frames import CLASSES, IGNORED
-from experiments.nyuv2.raycast import Scene, Surface
+from experiments.nyuv2.classes import CLASSES
+from experiments.scenes.frames import IGNORED
+from experiments.scenes.looks import Random, random_colour, random_surface
+from experiments.scenes.raycast import Scene, Surface
 
 LABEL = {name: place for place, name in enumerate(CLASSES)}
-Random = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Item:
 def furnished_room(random: Random) -> Scene:
     """One room; the same ``random`` state gives the same room."""
     room = np.array([random.uniform(3.0, 5.5), random.uniform(2.35, 2.9), random.uniform(3.2, 6.0)])
-    wall = _surface(random, ["plain", "plain", "noise", "stripes"], brightness=(0.35, 0.85), scale=(0.2, 0.5))
-    floor = _surface(random, ["wood", "tiles", "checks", "noise"], brightness=(0.12, 0.55), scale=(0.15, 0.5))
-    ceiling = _surface(random, ["plain", "tiles"], brightness=(0.6, 0.95), scale=(0.5, 0.7), saturation=0.08)
-    scene = Scene(room, [floor, ceiling, wall])
+    wall = random_surface(random, ["plain", "plain", "noise", "stripes"], brightness=(0.35, 0.85), scale=(0.2, 0.5))
+    floor = random_surface(random, ["wood", "tiles", "checks", "noise"], brightness=(0.12, 0.55), scale=(0.15, 0.5))
+    ceiling = random_surface(random, ["plain", "tiles"], brightness=(0.6, 0.95), scale=(0.5, 0.7), saturation=0.08)
+    scene = Scene(room, [floor, ceiling, wall], (LABEL["floor"], LABEL["ceiling"], LABEL["wall"]))
     scene.light = np.array([room[0] * random.uniform(0.3, 0.7), room[1] - 0.15, room[2] * random.uniform(0.25, 0.7)])
     taken: list[tuple[float, float, float, float]] = [(room[0] / 2, 0.3, 0.5, 0.5)]  # where the camera stands
     for make in _wishes(random):
@@ -122,14 +123,14 @@ def _hang(scene: Scene, random: Random) -> None:
         while at < length - 0.6 and random.random() < 0.75:
             if random.random() < 0.4:
                 width, height, y = random.uniform(0.7, 1.6), random.uniform(0.8, 1.3), random.uniform(1.4, 1.6)
-                sky = _colour(random, (0.7, 1.0), 0.3)
-                frame = _colour(random, (0.2, 0.9), 0.1)
+                sky = random_colour(random, (0.7, 1.0), 0.3)
+                frame = random_colour(random, (0.2, 0.9), 0.1)
                 scale = width / random.integers(1, 4)
                 look = Surface(sky, frame, "panes", scale, glow=random.uniform(0.3, 1.2))
                 part = Part("window", (0, y, -0.02), (width / 2, height / 2, 0.02), look)
             else:
                 width, height, y = random.uniform(0.3, 0.9), random.uniform(0.3, 0.8), random.uniform(1.4, 1.75)
-                look = _surface(random, ["blocks", "noise", "checks"], (0.1, 0.9), (0.06, 0.25), saturation=0.8)
+                look = random_surface(random, ["blocks", "noise", "checks"], (0.1, 0.9), (0.06, 0.25), saturation=0.8)
                 part = Part("picture", (0, y, -0.015), (width / 2, height / 2, 0.015), look)
             middle = at + width / 2
             if middle + width / 2 > length - 0.1:
@@ -159,8 +160,8 @@ def _free_wall(scene: Scene, middle: np.ndarray, half_width: float, half_height:
 
 def _bed(random: Random) -> Item:
     width, length, height = random.uniform(0.9, 1.8), random.uniform(1.9, 2.1), random.uniform(0.4, 0.6)
-    sheet = _surface(random, ["plain", "stripes", "checks", "noise"], (0.3, 0.9), (0.1, 0.3))
-    pillow, wood = _surface(random, ["plain"], (0.6, 0.95)), _wooden(random)
+    sheet = random_surface(random, ["plain", "stripes", "checks", "noise"], (0.3, 0.9), (0.1, 0.3))
+    pillow, wood = random_surface(random, ["plain"], (0.6, 0.95)), _wooden(random)
     parts = [
         Part("bed", (0, height / 2, 0), (width / 2, height / 2, length / 2), sheet),
         Part("bed", (0, 0.5, length / 2 - 0.03), (width / 2, 0.5, 0.03), wood),
@@ -172,14 +173,14 @@ def _bed(random: Random) -> Item:
 
 def _sofa(random: Random) -> Item:
     width, deep = random.uniform(1.4, 2.2), random.uniform(0.8, 0.95)
-    cloth = _surface(random, ["plain", "noise", "stripes", "checks"], (0.1, 0.7), (0.05, 0.2))
+    cloth = random_surface(random, ["plain", "noise", "stripes", "checks"], (0.1, 0.7), (0.05, 0.2))
     parts = [
         Part("sofa", (0, 0.21, 0), (width / 2, 0.21, deep / 2), cloth),
         Part("sofa", (0, 0.45, deep / 2 - 0.11), (width / 2, 0.42, 0.11), cloth),
         *(Part("sofa", (side * (width / 2 - 0.09), 0.3, 0), (0.09, 0.3, deep / 2), cloth) for side in (-1, 1)),
     ]
     if random.random() < 0.6:
-        cushion = _surface(random, ["plain", "checks"], (0.2, 0.9), saturation=0.8)
+        cushion = random_surface(random, ["plain", "checks"], (0.2, 0.9), saturation=0.8)
         parts.append(Part("objects", (random.uniform(-0.4, 0.4), 0.6, 0.12), (0.2, 0.18, 0.06), cushion, 0.3))
     return Item(parts, width, deep)
 
@@ -201,7 +202,7 @@ def _shelf(random: Random) -> Item:
         parts.append(Part("furniture", (0, y, 0), (width / 2, 0.015, deep / 2), wood))
         if board < boards and random.random() < 0.8:
             share, tall = random.uniform(0.4, 0.95), min(random.uniform(0.2, 0.3), (height - 0.1) / boards - 0.05)
-            spines = _surface(random, ["blocks", "stripes"], (0.15, 0.8), (0.03, 0.06), saturation=0.7)
+            spines = random_surface(random, ["blocks", "stripes"], (0.15, 0.8), (0.03, 0.06), saturation=0.7)
             half = (share * (width / 2 - 0.03), tall / 2, 0.09)
             parts.append(Part("books", ((share - 1) * (width / 2 - 0.03), y + 0.015 + tall / 2, 0), half, spines))
     return Item(parts, width, deep)
@@ -209,7 +210,7 @@ def _shelf(random: Random) -> Item:
 
 def _cabinet(random: Random) -> Item:
     width, height, deep = random.uniform(0.5, 1.3), random.uniform(0.6, 1.9), random.uniform(0.4, 0.6)
-    look = _surface(random, ["wood", "plain", "tiles"], (0.15, 0.85), (0.3, 0.5))
+    look = random_surface(random, ["wood", "plain", "tiles"], (0.15, 0.85), (0.3, 0.5))
     parts = [Part("furniture", (0, height / 2, 0), (width / 2, height / 2, deep / 2), look)]
     if height < 1.3:
         parts += _clutter(random, height, width, deep, 3)
@@ -218,7 +219,7 @@ def _cabinet(random: Random) -> Item:
 
 def _tv_stand(random: Random) -> Item:
     width, height, screen = random.uniform(0.9, 1.5), random.uniform(0.4, 0.8), random.uniform(0.35, 0.6)
-    first, second = (_colour(random, (0.01, 0.06), 0.3) for _ in range(2))
+    first, second = (random_colour(random, (0.01, 0.06), 0.3) for _ in range(2))
     look = Surface(first, second, "noise", 0.3, glow=random.uniform(0, 1.5))
     case = Surface((0.02,) * 3, (0.02,) * 3)
     y = height + 0.06 + screen * 0.6
@@ -243,7 +244,7 @@ def _dining(random: Random) -> Item:
     """A table with chairs around it."""
     width, deep, height = random.uniform(0.9, 1.6), random.uniform(0.7, 1.0), random.uniform(0.7, 0.78)
     parts = _table_parts(random, width, deep, height)
-    cloth = _surface(random, ["plain", "wood", "noise"], (0.1, 0.6), (0.1, 0.3))
+    cloth = random_surface(random, ["plain", "wood", "noise"], (0.1, 0.6), (0.1, 0.3))
     for x in (-width / 4, width / 4):
         for side in (-1, 1):
             if random.random() < 0.8:
@@ -262,7 +263,7 @@ def _desk(random: Random) -> Item:
 
 
 def _chair(random: Random) -> Item:
-    cloth = _surface(random, ["plain", "wood", "noise", "checks"], (0.05, 0.7), (0.05, 0.3))
+    cloth = random_surface(random, ["plain", "wood", "noise", "checks"], (0.05, 0.7), (0.05, 0.3))
     return Item(_chair_parts(cloth, 0.0, 0.0, 0.0, random.uniform(-0.5, 0.5)), 0.6, 0.6)
 
 
@@ -284,7 +285,7 @@ def _box_pile(random: Random) -> Item:
     half = random.uniform(0.12, 0.3)
     for _ in range(int(random.integers(1, 4))):
         tall = random.uniform(0.08, 0.2)
-        look = _surface(random, ["plain", "noise", "stripes"], (0.1, 0.8), (0.05, 0.2), saturation=0.7)
+        look = random_surface(random, ["plain", "noise", "stripes"], (0.1, 0.8), (0.05, 0.2), saturation=0.7)
         parts.append(Part("objects", (0, y + tall, 0), (half, tall, half * 0.8), look, random.uniform(-0.4, 0.4)))
         y, half = y + 2 * tall, half * 0.8
     return Item(parts, 0.6, 0.6)
@@ -295,7 +296,7 @@ def _clutter(random: Random, top: float, width: float, deep: float, most: int) -
     parts = []
     for _ in range(int(random.integers(0, most + 1))):
         x, z = random.uniform(-0.4, 0.4) * width, random.uniform(-0.35, 0.35) * deep
-        look = _surface(random, ["plain", "blocks", "noise"], (0.1, 0.9), (0.03, 0.1), saturation=0.9)
+        look = random_surface(random, ["plain", "blocks", "noise"], (0.1, 0.9), (0.03, 0.1), saturation=0.9)
         label = str(random.choice(["objects", "objects", "objects", "books", "unlabelled"]))
         if label == "objects" and random.random() < 0.5:
             radius = random.uniform(0.05, 0.13)
@@ -311,19 +312,3 @@ def _wooden(random: Random) -> Surface:
     hue, value = random.uniform(0.04, 0.1), random.uniform(0.1, 0.6)
     light, dark = (colorsys.hsv_to_rgb(hue, 0.6, v) for v in (value, value * 0.7))
     return Surface(light, dark, "wood", random.uniform(0.3, 0.6))
-
-
-def _surface(
-    random: Random,
-    patterns: list[str],
-    brightness: tuple[float, float],
-    scale: tuple[float, float] = (0.1, 0.4),
-    saturation: float = 0.45,
-) -> Surface:
-    first = _colour(random, brightness, saturation)
-    second = _colour(random, brightness, saturation) if random.random() < 0.4 else tuple(0.75 * c for c in first)
-    return Surface(first, (second[0], second[1], second[2]), str(random.choice(patterns)), random.uniform(*scale))
-
-
-def _colour(random: Random, brightness: tuple[float, float], saturation: float) -> tuple[float, float, float]:
-    return colorsys.hsv_to_rgb(random.random(), random.uniform(0, saturation), random.uniform(*brightness))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from experiments.nyuv2.frames import Camera
+from experiments.scenes.frames import Camera
 
 WINDOW = 13  # pixels, at 288x384; 19 at 640x480
 GATE = 0.05  # relative difference of depth, beyond which a neighbour is another surface

@@ -16,22 +16,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from experiments.common.errors import UserError
 from experiments.common.files import sha256
-from experiments.nyuv2.checks import (
+from experiments.nyuv2.camera import (
+    CROPPED,
+    FARTHEST,
     FULL,
-    check_depth,
-    check_shape,
+    VALID_COLUMNS,
+    VALID_ROWS,
     cropped_colour,
     cropped_nearest,
-    thirteen_classes,
 )
-from experiments.nyuv2.frames import CROPPED, VALID_COLUMNS, VALID_ROWS
-from experiments.nyuv2.manifest import Description
-from experiments.nyuv2.npy import MILLIMETRES, unit_normals
-from experiments.nyuv2.store import PackedFrame
+from experiments.nyuv2.classes import thirteen_classes
+from experiments.nyuv2.scene_set import MILLIMETRES
+from experiments.scenes.checks import check_depth, check_shape, unit_normals
+from experiments.scenes.manifest import Description
+from experiments.scenes.resize import read_picture
+from experiments.scenes.store import PackedFrame
 
 META = "https://github.com/ankurhanda/nyuv2-meta-data"
 META_FOLDER = "https://raw.githubusercontent.com/ankurhanda/nyuv2-meta-data/master"
@@ -85,7 +87,7 @@ def official_frames(source: Path, description: Description, normals: Path | None
             # The toolbox counts 40 "other" classes; 0 and the classes left out of the 40 are unlabelled.
             classes = thirteen_classes(to_forty[label.T], where)
             metres = cropped_nearest(depth.T)
-            check_depth(metres, where)
+            check_depth(metres, FARTHEST, where)
             yield PackedFrame(
                 identity=number,
                 image=cropped_colour(np.ascontiguousarray(colour.transpose(2, 1, 0))),
@@ -110,11 +112,9 @@ def _given_normals(folder: Path, number: int) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} cannot be decoded ({error}); bring it again from its source") from error
+    """A picture with at least one channel, the last axis."""
+    picture = read_picture(path)
+    return picture[..., None] if picture.ndim == 2 else picture[..., :3]
 
 
 def _full(picture: np.ndarray, where: Path) -> np.ndarray:

@@ -10,20 +10,21 @@ official file and the two beside it first; a broken download goes on where it wa
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from experiments.common.errors import UserError, exits_cleanly
+from experiments.nyuv2.camera import FARTHEST
 from experiments.nyuv2.download import OFFICIAL, OFFICIAL_NAME, download
 from experiments.nyuv2.folder import describe_folder, folder_frames, is_picture_folder
-from experiments.nyuv2.manifest import Description
-from experiments.nyuv2.npy import describe_npy, is_npy_folder, npy_frames
 from experiments.nyuv2.official import META_FILES, META_FOLDER, describe_official, official_frames
-from experiments.nyuv2.store import PackedFrame, open_store, write_store
+from experiments.nyuv2.scene_set import MILLIMETRES, NYUV2
+from experiments.scenes.manifest import Description
+from experiments.scenes.npy import describe_npy, is_npy_folder, npy_frames
+from experiments.scenes.prepare import pack
+from experiments.scenes.store import PackedFrame
 
+NPY_FOLDERS = {"image": "image", "label": "label", "depth": "depth", "normal": "normal"}
 EXPECTED = (
     "expected nyu_depth_v2_labeled.mat, MTAN's folder (train/ and val/ with image, label, depth, normal) "
     "or a folder of pictures (rgb/, depth8/, label40/, train.txt, test.txt)"
@@ -37,18 +38,7 @@ def prepare(source: Path, out: Path, normals: Path | None = None, unpack: bool =
     :class:`UserError` naming the file at fault.
     """
     description, frames = detected(Path(source), normals)
-    total = len(description.train) + len(description.test)
-    started = time.monotonic()
-    print(
-        f"{source}: {description.source}, {len(description.train)} training and {len(description.test)} test frames"
-    )
-    write_store(out, description, tqdm(frames, "packing NYUv2", total, unit="frame", disable=None))
-    packed = sum(path.stat().st_size for path in Path(out).glob("*.zip"))
-    print(f"{out}: packed into {packed / 2**20:.1f} MiB in {time.monotonic() - started:.0f} s", flush=True)
-    if unpack:
-        started = time.monotonic()
-        store = open_store(Path(out))
-        print(f"{out}/unpacked: {store.bytes / 2**20:.0f} MiB of memory maps in {time.monotonic() - started:.0f} s")
+    pack(NYUV2, source, description, frames, out, unpack)
 
 
 def detected(source: Path, normals: Path | None = None) -> tuple[Description, Iterator[PackedFrame]]:
@@ -63,8 +53,8 @@ def detected(source: Path, normals: Path | None = None) -> tuple[Description, It
     if normals is not None:
         raise UserError(f"--normals goes with {OFFICIAL_NAME} only, and {source} is a folder; leave it out")
     if is_npy_folder(source):
-        description = describe_npy(source)
-        return description, npy_frames(source, description)
+        description = describe_npy(source, NPY_FOLDERS, MILLIMETRES)
+        return description, npy_frames(source, NYUV2, NPY_FOLDERS, description, FARTHEST)
     if is_picture_folder(source):
         description = describe_folder(source)
         return description, folder_frames(source, description)

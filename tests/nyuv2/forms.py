@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from experiments.nyuv2.arrays import Arrays
-from experiments.nyuv2.checks import FORTY_TO_THIRTEEN, FULL
+from experiments.nyuv2.camera import CROPPED, FULL, SIZE
+from experiments.nyuv2.classes import FORTY_TO_THIRTEEN
 from experiments.nyuv2.folder import EIGHT_BITS
-from experiments.nyuv2.frames import CROPPED, SIZE
-from experiments.nyuv2.manifest import DepthCode, Description
 from experiments.nyuv2.rooms import render
-from experiments.nyuv2.store import PackedFrame
+from experiments.scenes.arrays import Arrays
+from experiments.scenes.manifest import DepthCode, Description
+from experiments.scenes.store import PackedFrame
 
 TRAIN, TEST = [1, 3], [2]  # official numbers
 

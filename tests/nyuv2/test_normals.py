@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.nyuv2.dequantise import dequantise
-from experiments.nyuv2.frames import CROPPED, SIZE
+from experiments.nyuv2.camera import CROPPED, SIZE, camera_at
 from experiments.nyuv2.normals import normals_from_depth
-from experiments.nyuv2.rooms import camera_at, render
-from tests.nyuv2.scenes import angles, plane, sphere
+from experiments.nyuv2.rooms import render
+from experiments.scenes.dequantise import dequantise
+from tests.scenes.surfaces import angles, plane, sphere
 
 STEP = 9.9955 / 255  # metres, of the depth in 8 bits
 PLANES = [(0.0, 0.0, 1.0), (0.6, 0.0, 0.8), (-0.3, 0.5, 0.8), (0.2, 0.9, 0.4)]

@@ -17,11 +17,12 @@ from PIL import Image
 
 from experiments.common.errors import UserError
 from experiments.common.files import sha256
+from experiments.nyuv2.camera import SIZE
 from experiments.nyuv2.download import download
-from experiments.nyuv2.frames import SIZE, Frames
-from experiments.nyuv2.manifest import PREPARE
 from experiments.nyuv2.prepare import main, prepare
-from experiments.nyuv2.store import open_store
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.frames import Frames
+from experiments.scenes.store import open_store
 from tests.nyuv2.forms import TEST, TRAIN, normals_folder, npy_folder, official_file, picture_folder, room
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_nyuv2.py"
@@ -41,7 +42,7 @@ def check_content(frames: Frames, numbers: tuple[int, ...], depth_error: float, 
 
 def test_picture_folder(tmp_path: Path) -> None:
     prepare(picture_folder(tmp_path / "source"), tmp_path / "out")
-    frames = open_store(tmp_path / "out")
+    frames = open_store(tmp_path / "out", NYUV2)
     check_content(frames, (1, 2, 3), depth_error=0.02, labels=0.98)
     assert frames.identity[frames.train].tolist() == TRAIN and frames.identity[frames.test].tolist() == TEST
     known = (frames.normal[0] != 0).any(0)
@@ -52,7 +53,7 @@ def test_picture_folder(tmp_path: Path) -> None:
 
 def test_npy_folders(tmp_path: Path) -> None:
     prepare(npy_folder(tmp_path / "source"), tmp_path / "out")
-    frames = open_store(tmp_path / "out")
+    frames = open_store(tmp_path / "out", NYUV2)
     check_content(frames, (*TRAIN, *TEST), depth_error=0.001, labels=1.0)
     assert frames.train.tolist() == [0, 1] and frames.test.tolist() == [2]
     assert torch.equal(frames.normal[2], torch.from_numpy(room(TEST[0])["normal"]))
@@ -63,7 +64,7 @@ def test_official_file(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     source = official_file(tmp_path / "source")
     prepare(source.parent, tmp_path / "out")  # found in its folder
-    frames = open_store(tmp_path / "out")
+    frames = open_store(tmp_path / "out", NYUV2)
     check_content(frames, (1, 2, 3), depth_error=0.002, labels=0.98)
     assert frames.identity[frames.test].tolist() == TEST
     assert frames.provenance["notes"]["source_sha256"] == sha256(source)
@@ -74,7 +75,7 @@ def test_official_file_with_normals_gt(tmp_path: Path, zero_based: bool) -> None
     pytest.importorskip("h5py")
     source = official_file(tmp_path / "source")
     prepare(source, tmp_path / "out", normals=normals_folder(tmp_path / "normals_gt", zero_based))
-    frames = open_store(tmp_path / "out")
+    frames = open_store(tmp_path / "out", NYUV2)
     exact = torch.from_numpy(np.stack([room(number)["normal"] for number in (1, 2, 3)]))
     assert ((frames.normal - exact).abs() <= 2).float().mean() > 0.97
     assert frames.provenance["normals"] == {"given": "normals_gt"}
@@ -116,7 +117,7 @@ NPY_FAULTS = {
     "labels": ("label", np.full(SIZE, 13.0), r"labels 13..13, expected -1..12"),
     "fractions": ("label", np.full(SIZE, 0.5), r"no whole numbers"),
     "no depth": ("depth", np.zeros((*SIZE, 1)), r"no valid depth at all"),
-    "far": ("depth", np.full((*SIZE, 1), 2500.0), r"expected 0..20 metres; check its unit"),
+    "far": ("depth", np.full((*SIZE, 1), 2500.0), r"expected 0..20; check its unit"),
     "not finite": ("depth", np.full((*SIZE, 1), np.nan), r"not finite"),
     "normals": ("normal", np.full((*SIZE, 3), 200.0), r"normals outside -1..1"),
     "colours": ("image", np.full((*SIZE, 3), 200.0), r"colours outside 0..1"),
@@ -135,8 +136,8 @@ def test_npy_faults(tmp_path: Path, fault: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         prepare(source, tmp_path / "out")
     assert str(path) in str(caught.value)
-    with pytest.raises(UserError, match=re.escape(PREPARE)):  # what was begun is no store
-        open_store(tmp_path / "out")
+    with pytest.raises(UserError, match=re.escape(NYUV2.prepare)):  # what was begun is no store
+        open_store(tmp_path / "out", NYUV2)
 
 
 def test_npy_missing_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,19 @@ import pytest
 import torch
 
 from experiments.common.errors import UserError
-from experiments.nyuv2.frames import CLASSES
-from experiments.nyuv2.raycast import Scene, Surface, cast
-from experiments.nyuv2.rooms import camera_at, render, rendered_rooms
+from experiments.nyuv2.camera import camera_at
+from experiments.nyuv2.classes import CLASSES
+from experiments.nyuv2.rooms import render
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.frames import Frames
+from experiments.scenes.raycast import Scene, Surface, cast
+from experiments.scenes.rendered import rendered_frames
 
 SIZE = (72, 96)
+
+
+def rendered_rooms(root: Path, train: int, test: int, size: tuple[int, int] = SIZE, seed: int = 0) -> Frames:
+    return rendered_frames(replace(NYUV2.rendering, root=root), NYUV2.parts, train, test, size, seed)
 
 
 def test_same_seed_same_room_whatever_the_count(tmp_path: Path) -> None:
@@ -28,7 +37,7 @@ def test_same_seed_same_room_whatever_the_count(tmp_path: Path) -> None:
 
 def test_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = rendered_rooms(tmp_path, 1, 1, SIZE)
-    monkeypatch.setattr("experiments.nyuv2.rooms.render", None)  # a second rendering would fail
+    monkeypatch.setattr("experiments.scenes.rendered._rendered", None)  # a second rendering would fail
     assert torch.equal(rendered_rooms(tmp_path, 1, 1, SIZE).image, first.image)
 
 
@@ -66,7 +75,7 @@ def test_normals_agree_with_depth() -> None:
 
 def test_cast_hits_box_and_ball_where_they_are() -> None:
     grey = Surface((0.5,) * 3, (0.5,) * 3)
-    scene = Scene(np.array([4.0, 3.0, 5.0]), [grey] * 3)
+    scene = Scene(np.array([4.0, 3.0, 5.0]), [grey] * 3, (4, 2, 11))
     scene.add_box(np.array([2.0, 1.5, 3.0]), (0.5, 0.5, 0.5), np.pi / 4, 5, grey)
     scene.add_ball(np.array([1.0, 1.5, 2.0]), 0.25, 6, grey)
     origin = np.array([2.0, 1.5, 0.5])

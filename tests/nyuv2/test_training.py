@@ -16,7 +16,8 @@ from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
 from experiments.nyuv2.config import checked
 from experiments.nyuv2.metrics import METRICS
-from experiments.nyuv2.train import NYUv2Problem, main, train
+from experiments.nyuv2.train import main, train
+from experiments.scenes.problem import SceneProblem
 from methods import METHODS
 
 SMALL = [
@@ -69,19 +70,19 @@ def test_a_broken_run_resumes_to_the_same_numbers(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken = run(tmp_path / "unbroken", f"method={method}")
-    original, calls = NYUv2Problem.losses, 0
+    original, calls = SceneProblem.losses, 0
 
-    def losses(self: NYUv2Problem, handle: Any) -> Any:
+    def losses(self: SceneProblem, handle: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise InterruptedError
         return original(self, handle)
 
-    monkeypatch.setattr(NYUv2Problem, "losses", losses)
+    monkeypatch.setattr(SceneProblem, "losses", losses)
     with pytest.raises(InterruptedError):
         run(tmp_path / "broken", f"method={method}")
-    monkeypatch.setattr(NYUv2Problem, "losses", original)
+    monkeypatch.setattr(SceneProblem, "losses", original)
     torch.manual_seed(123)  # whatever the new process does before it resumes
     resumed = run(tmp_path / "broken", f"method={method}")
     for epoch, same in zip(unbroken["epochs"], resumed["epochs"], strict=True):

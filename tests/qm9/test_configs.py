@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from experiments.cityscapes import config as _cityscapes  # noqa: F401 (makes its schema known)
 from experiments.common.config import CONFIGS, make_method
 from experiments.nyuv2 import config as _  # noqa: F401 (makes its schema known)
 from methods import METHODS, method_options
@@ -52,7 +53,7 @@ def test_the_paper_preset_is_the_papers_protocol() -> None:
     assert config.data.statistics == "train" and config.report.reference == "published"
 
 
-@pytest.mark.parametrize("benchmark", ["qm9", "nyuv2"])
+@pytest.mark.parametrize("benchmark", ["qm9", "nyuv2", "cityscapes"])
 @pytest.mark.parametrize("preset", ["quick", "paper"])
 def test_a_sweep_of_a_preset_takes_every_method(benchmark: str, preset: str) -> None:
     with initialize_config_dir(str(CONFIGS / benchmark), version_base="1.3"):

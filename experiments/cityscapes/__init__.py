@@ -1,0 +1,1 @@
+"""Cityscapes: semantic segmentation and inverse depth of street scenes."""
