@@ -6,6 +6,7 @@ The YAML files under ``configs/`` give the values; these dataclasses say which t
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
 import signal
@@ -228,6 +229,12 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     def decorate(run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(run)
         def main() -> None:
+            script = getattr(sys.modules["__main__"], "__spec__", None)
+            if run.__module__ == "__main__" and script is not None:
+                # Workers are sent functions by name where they have one; those of a script they would have to be sent
+                # whole, with classes that no longer are what they were.
+                getattr(importlib.import_module(script.name), run.__name__)()
+                return
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a report of its own
             failed, jobs = [], []
 

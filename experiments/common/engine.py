@@ -11,10 +11,10 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -31,18 +31,39 @@ from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metri
 from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
 
 
+class Network(Protocol):
+    """What the loop asks of a problem's ``model``, a ``torch.nn.Module``."""
+
+    def shared_parameters(self) -> Iterable[torch.nn.Parameter]:
+        """What the task gradients are taken of."""
+
+    def task_specific_parameters(self) -> Iterable[torch.nn.Parameter]:
+        """The heads, and whatever belongs to one task."""
+
+
 class Problem(Protocol):
     """What a benchmark brings to the loop."""
 
-    tasks: Sequence[str]  # names of the K losses
-    splits: Sequence[str]  # evaluated after every epoch, "test" among them
-    model: torch.nn.Module  # with shared_parameters() and task_specific_parameters()
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Names of the K losses."""
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Evaluated after every epoch, ``test`` among them."""
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The network, which is also a :class:`Network`."""
 
     def batches(self, epoch: int) -> Sequence[Any]:
         """Handles of the epoch's batches; a function of seed and epoch alone."""
 
     def losses(self, handle: Any) -> tuple[Tensor | Sequence[Tensor], Tensor | Sequence[Tensor]]:
-        """Task losses ``[K]`` and the representation for one batch."""
+        """Task losses ``[K]`` and the representation, batch first, for one batch.
+
+        Where several processes share a batch, those of this one's :func:`experiments.common.parallel.share`.
+        """
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The metrics on one of ``splits``; with ``delta_m`` where all tasks are trained."""
@@ -222,7 +243,8 @@ class Run:
 
     def _train_epoch(self, epoch: int, display: ProgressDisplay, interrupted: list[int]) -> None:
         model, progress = self.problem.model, self.progress
-        shared, heads = list(model.shared_parameters()), list(model.task_specific_parameters())
+        network = cast(Network, model)
+        shared, heads = list(network.shared_parameters()), list(network.task_specific_parameters())
         batches = self.problem.batches(epoch)
         model.train()
         started = time.perf_counter()

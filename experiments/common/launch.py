@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.common import parallel
+from experiments.common.batch_norm import share_batch_norm
 from experiments.common.checkpoint import remove_checkpoints
 from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
@@ -83,6 +84,8 @@ def train_problem(
     if parallel.size() > 1:
         parallel.same_everywhere(problem.model)
         method.distribute()
+        if share_batch_norm(problem.model) and getattr(method, "task_gradients", None) == "auto":
+            method.task_gradients = "loop"  # type: ignore[attr-defined] # nothing vectorises over a collective
     groups: list[dict[str, Any]] = [{"params": list(problem.model.parameters())}]
     if own := method.parameters():
         groups.append({"params": own, "lr": config.optimizer.method_lr})

@@ -60,6 +60,14 @@ def share(total: int) -> tuple[slice, float]:
     return (part, size() * number / total) if number else (slice(0, 1), 0.0)
 
 
+def factors(counts: Tensor) -> Tensor:
+    """Of means over ``counts`` ``[K]`` things each (valid pixels, say) in this process's part of the batch.
+
+    The mean over the processes of factor times mean is the mean over the batch's things.
+    """
+    return size() * counts / total(counts).clamp(min=1) if size() > 1 else torch.ones_like(counts)
+
+
 def total(tensor: Tensor) -> Tensor:
     """The sum over the processes, on all of them."""
     if size() > 1:

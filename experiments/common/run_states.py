@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,8 @@ from experiments.common.records import FORMAT, RECORD
 PLANS = "sweeps"  # folder of a sweep's plan, beside its runs
 STATES = ("finished", "running", "interrupted", "failed", "damaged", "waiting")
 
-_PART = 1 << 14
-_EPOCHS = re.compile(rb'^  "epochs": \[', re.MULTILINE)
-_END_OF_EPOCHS = re.compile(rb"^  \],$", re.MULTILINE)
-_DONE = re.compile(rb'^      "(epoch|step)": (\d+)', re.MULTILINE)
+_PART = 6 << 10  # bytes of a record's beginning, and of its end, that usually hold what is needed
+_EPOCHS, _END_OF_EPOCHS = b'\n  "epochs": [', b"\n  ],\n"
 
 
 @dataclass(frozen=True)
@@ -65,25 +62,34 @@ def run_states(root: Path) -> Iterator[RunState]:
 def read_summary(path: Path) -> dict[str, Any] | None:
     """A record without its epochs but with ``done``: the last epoch's ``epoch`` and ``step``; ``None`` if damaged."""
     try:
-        with open(path, "rb") as file:
-            head = file.read(_PART)
-            size = os.fstat(file.fileno()).st_size
-            if size > 2 * _PART and (begin := _EPOCHS.search(head)):
-                file.seek(size - _PART)
-                tail = file.read()
-                *_, end = [None, *_END_OF_EPOCHS.finditer(tail)]
-                done = dict(_DONE.findall(tail, 0, end.start()) if end else ())
-                if end and done:
-                    record = json.loads(head[: begin.start()].rstrip().rstrip(b",") + b"}")
-                    record |= json.loads(b"{" + tail[end.end() :])
-                    record["done"] = {key.decode(): int(value) for key, value in done.items()}
-                    return record if record["format"] == FORMAT else None
-            record = json.loads(head + file.read())
-        last = record.pop("epochs", None) or [{}]
-        record["done"] = {key: last[-1][key] for key in ("epoch", "step") if key in last[-1]}
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(descriptor).st_size
+            record = _from_ends(descriptor, size) if size > 2 * _PART else None
+            if record is None:
+                record = json.loads(os.pread(descriptor, size, 0))
+                last = record.pop("epochs", None) or [{}]
+                record["done"] = {key: last[-1][key] for key in ("epoch", "step") if key in last[-1]}
+        finally:
+            os.close(descriptor)
         return record if record["format"] == FORMAT else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _from_ends(descriptor: int, size: int) -> dict[str, Any] | None:
+    """The summary of a long record, or ``None`` where its epochs begin or its last one ends elsewhere than usual."""
+    head, tail = os.pread(descriptor, _PART, 0), os.pread(descriptor, _PART, size - _PART)
+    begin, end = head.find(_EPOCHS), tail.rfind(_END_OF_EPOCHS)
+    done = {}
+    for name in ("epoch", "step"):
+        key = f'\n      "{name}": '.encode()
+        if (found := tail.rfind(key, 0, max(end, 0))) >= 0:
+            done[name] = int(tail[found + len(key) :].split(b"\n", 1)[0].rstrip(b","))
+    if begin < 0 or end < 0 or "epoch" not in done:
+        return None
+    record: dict[str, Any] = json.loads(head[:begin].rstrip(b",") + b"}")
+    return record | json.loads(b"{" + tail[end + len(_END_OF_EPOCHS) :]) | {"done": done}
 
 
 def _state(folder: Path, record: Mapping[str, Any]) -> RunState:
@@ -119,9 +125,9 @@ def _waiting(plans: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> Ite
         except (OSError, ValueError, KeyError, TypeError):
             continue  # nothing but a convenience
         own = [config for config in configs if config.get("benchmark") == benchmark]
-        keys = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
+        named = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
         keys = [
-            key for key in keys if any(_at(config, key) is not None for config in own)
+            key for key in named if any(_at(config, key) is not None for config in own)
         ]  # a group may leave no trace
         started = {tuple(_at(config, key) for key in keys) for config in own}
         for run in runs:

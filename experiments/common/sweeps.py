@@ -68,8 +68,10 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 def _overrides(config: DictConfig) -> list[str]:
     """The presets' parameters and the command line's overrides, which replace them."""
     merged: dict[str, str] = {}
-    for key, value in (OmegaConf.to_container(config.hydra.sweeper.get("params") or {}, resolve=True) or {}).items():
-        merged[str(key)] = f"{key}={value}"
+    if params := config.hydra.sweeper.get("params"):
+        resolved = OmegaConf.to_container(params, resolve=True)
+        assert isinstance(resolved, dict)
+        merged = {str(key): f"{key!s}={value}" for key, value in resolved.items()}
     for override in config.hydra.overrides.task:
         merged[_key(override)] = override
     return list(merged.values())

@@ -25,7 +25,8 @@ class TensorBoardTracker:
             raise UserError(
                 f"logger=tensorboard needs a package ({error}); pip install tensorboard, or use logger=csv."
             ) from error
-        self._make, self._writer = SummaryWriter, None
+        self._make = SummaryWriter
+        self._writer: Any = None
         self.folder, self.record = folder / FOLDER, record
 
     def _at(self, epoch: int) -> Any:

@@ -30,9 +30,11 @@ TRACKERS = ("none", "wandb", "tensorboard", "csv")
 
 
 class Tracker(Protocol):
-    """Where a run's numbers go. ``title`` names it in messages."""
+    """Where a run's numbers go."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """What messages call it."""
 
     def log(self, values: dict[str, float], epoch: int) -> None:
         """Take an epoch's numbers; epochs come in order, the last one perhaps again after a resumption."""

@@ -67,6 +67,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.image)
 
+    def __getitem__(self, part: slice) -> Batch:
+        normal = None if self.normal is None else self.normal[part]
+        return Batch(self.image[part], self.label[part], self.depth[part], normal)
+
 
 @dataclass(frozen=True, eq=False)
 class Frames:

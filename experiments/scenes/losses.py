@@ -26,6 +26,16 @@ def task_losses(predictions: Sequence[Tensor], batch: Batch, tasks: Sequence[str
     return [LOSSES[task](p, target(batch, task)) for task, p in zip(tasks, predictions, strict=True)]
 
 
+def valid_pixels(batch: Batch, tasks: Sequence[str] = TASKS) -> Tensor:
+    """How many pixels each task's loss is a mean of: ``[K]``, float32."""
+    masks = {
+        "segmentation": lambda labels: labels.ne(IGNORED),
+        "depth": valid_depth,
+        "normals": valid_normals,
+    }
+    return torch.stack([masks[task](target(batch, task)).sum() for task in tasks]).float()
+
+
 def target(batch: Batch, task: str) -> Tensor:
     """What a task's predictions are held against: labels, depth or normals, shaped as in :class:`Batch`."""
     found = {"segmentation": batch.label, "depth": batch.depth, "normals": batch.normal}[task]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
+from experiments.common import parallel
+from experiments.common.batch_norm import set_present
 from experiments.common.config import make_method
 from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
@@ -22,7 +24,7 @@ from experiments.scenes.augment import augmented, step_generator
 from experiments.scenes.config import SceneConfig
 from experiments.scenes.data import load_frames, test_batches, training_order
 from experiments.scenes.frames import Frames
-from experiments.scenes.losses import task_losses
+from experiments.scenes.losses import task_losses, valid_pixels
 from experiments.scenes.metrics import SceneMetrics
 from experiments.scenes.model import make_network
 from experiments.scenes.mtan import MTAN
@@ -65,8 +67,15 @@ class SceneProblem:
         if self.config.data.augment:
             generator = step_generator(self.config.seed, epoch, step)
             batch = augmented(batch, generator, inverse_depth=self.scenes.inverse_depth)
-        predictions, representation = self.model(batch.image)
-        return task_losses(predictions, batch, self.tasks), representation
+        if parallel.size() == 1:
+            predictions, representation = self.model(batch.image)
+            return task_losses(predictions, batch, self.tasks), representation
+        part, factor = parallel.share(len(batch))
+        set_present(self.model, factor > 0)
+        predictions, representation = self.model(batch[part].image)
+        factors = parallel.factors(valid_pixels(batch[part], self.tasks) * (factor > 0))
+        losses = task_losses(predictions, batch[part], self.tasks)
+        return [factor * loss for factor, loss in zip(factors, losses, strict=True)], representation
 
     def evaluate(self, split: str) -> dict[str, float]:
         scenes = self.scenes
@@ -133,7 +142,8 @@ def _run(scenes: SceneSet, config: SceneConfig, settings: dict[str, Any], folder
     method = make_method(own, len(tasks), device)
     kind = config.report.reference if len(tasks) > 1 else "published"
     reference = reference_values(scenes.name, kind, scenes.metrics, Path(config.run.root), settings)
-    frames = frames_of_run(scenes, config, device)
+    with parallel.first_goes_ahead():
+        frames = frames_of_run(scenes, config, device)
     problem = SceneProblem(scenes, config, frames, reference, device)
     schedule = config.schedule
     return train_problem(

@@ -1,0 +1,37 @@
+"""The benchmark that the documentation adds does all that its page promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.runs import records, sweep
+
+
+def test_the_pages_benchmark_trains_is_recorded_and_skipped(
+    waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["-m", "method=cagrad,nash_mtl", "seed=1", "trainer.epochs=60", f"run.root={tmp_path}"]
+    assert sweep(monkeypatch, *arguments) == 0
+    found = records(tmp_path)
+    for record in found.values():
+        first, last = record["epochs"][0], record["epochs"][-1]
+        assert record["status"] == "finished" and record["data"]["synthetic"] is True
+        assert last["train_losses"]["sine"] < 0.5 * first["train_losses"]["sine"]
+        assert last["samples"] == 64 and last["steps"] == 4
+    assert sweep(monkeypatch, *arguments) == 0 and capsys.readouterr().out.count("is finished, skipped") == 2
+    assert records(tmp_path) == found
+
+
+def test_its_single_tasks_are_a_run_each(waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sweep(monkeypatch, "method=stl", f"run.root={tmp_path}") == 0
+    names = sorted(path.name.rpartition("-")[0] for path in tmp_path.glob("stl-*"))
+    assert names == ["stl-task0-seed0", "stl-task1-seed0"]
+
+
+def test_its_settings_are_checked(
+    waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(monkeypatch, "trainer.epoch=3", f"run.root={tmp_path}") == 1
+    assert "did you mean trainer.epochs?" in capsys.readouterr().err
