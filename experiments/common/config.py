@@ -123,6 +123,7 @@ def check_base(config: BaseConfig) -> None:
     )
     timeout = config.logger.timeout_seconds
     require(0 < timeout < float("inf"), "logger.timeout_seconds", timeout, "a positive number")
+    require(config.run.root != "", "run.root", config.run.root, "a folder")
     require(config.run.checkpoint_every >= 0, "run.checkpoint_every", config.run.checkpoint_every, "0 (off) or more")
     require(config.run.threads is None or config.run.threads >= 1, "run.threads", config.run.threads, "at least 1")
 

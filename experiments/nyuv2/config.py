@@ -69,14 +69,13 @@ def checked(config: DictConfig) -> NYUv2Config:
     result = OmegaConf.to_object(config)
     assert isinstance(result, NYUv2Config)
     check_base(result)
-    for group, name, choices in (
-        (result.data, "source", SOURCES),
-        (result.model, "network", NETWORKS),
-        (result.model, "attention", ("shared", "task_specific")),
-        (result.trainer, "metrics", PROTOCOLS),
+    for setting, value, choices in (
+        ("data.source", result.data.source, SOURCES),
+        ("model.network", result.model.network, NETWORKS),
+        ("model.attention", result.model.attention, ("shared", "task_specific")),
+        ("trainer.metrics", result.trainer.metrics, PROTOCOLS),
     ):
-        value = getattr(group, name)
-        require(value in choices, name, value, " or ".join(choices))
+        require(value in choices, setting, value, " or ".join(choices))
     for name in ("height", "width"):
         size = getattr(result.data, name)
         require(size >= 32 and size % 32 == 0, f"data.{name}", size, "a multiple of 32")

@@ -101,31 +101,6 @@ def test_a_failed_run_fails_in_the_same_way_again(
     assert first == second and first[0] == 1
 
 
-def test_a_full_disk_is_one_line(
-    qm9_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    arguments = small(qm9_root, tmp_path / "runs", "method=ls", "run.checkpoint_every=1")
-    with monkeypatch.context() as patched:
-        full = OSError(28, "No space left on device")
-        calls: list[Any] = []
-
-        def save(state: Any, file: Any) -> None:
-            calls.append(state)
-            if len(calls) == 3:
-                raise full
-            original(state, file)
-
-        original = torch.save
-        patched.setattr(torch, "save", save)
-        status, _, err = command(arguments, patched, capsys)
-    assert status == 1
-    (line,) = err.strip().splitlines()
-    assert "No space left on device" in line and "free space or choose another run.root" in line
-    assert not list(run_folder(tmp_path / "runs").glob(".*.tmp"))
-    unbroken = run(small(qm9_root, tmp_path / "other", "method=ls"))
-    assert numbers(run(arguments)) == numbers(unbroken), "with space again the run goes on"
-
-
 # --- tracking -----------------------------------------------------------------------------------------------
 
 
