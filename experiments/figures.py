@@ -11,17 +11,16 @@ Figures 1, 2 and 5 are computed on the spot: 1 takes about a minute, 5 half of t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING
 
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.files import atomic_write
+from experiments.common.options import parse_options
 from experiments.common.style import FORMATS, paper_style, save_figure
 from experiments.toy.figure_1 import draw_figure_1
 from experiments.toy.figure_2 import draw_figure_2
@@ -43,30 +42,12 @@ FIGURES: dict[int, Callable[[FigureOptions], dict[str, Figure | str]]] = {
 }
 
 
-def parse_options(arguments: Sequence[str]) -> FigureOptions:
+def read_options(arguments: Sequence[str] | None = None) -> FigureOptions:
     """``key=value`` arguments as options; raises :class:`UserError` for unknown keys and values that do not fit."""
-    config = OmegaConf.structured(FigureOptions)
-    for argument in arguments:
-        key, equals, _ = argument.partition("=")
-        if not equals or not key:
-            raise UserError(f"argument {argument!r} is not key=value; write for instance figure=1.")
-        try:
-            config = OmegaConf.merge(config, OmegaConf.from_dotlist([argument]))
-        except OmegaConfBaseException as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"{argument!r} cannot be used ({reason}); the settings are figure, out, formats."
-            ) from None
-    existing = ", ".join(map(str, FIGURES))
-    if OmegaConf.is_missing(config, "figure"):
-        raise UserError(f"figure is missing; give figure=NUMBER with one of {existing}.")
-    options = OmegaConf.to_object(config)
-    assert isinstance(options, FigureOptions)
-    if options.figure not in FIGURES:
-        raise UserError(f"there is no figure {options.figure}; those that exist are {existing}.")
-    unknown = sorted(set(options.formats) - set(FORMATS))
-    if unknown or not options.formats:
-        raise UserError(f"formats {options.formats} cannot be used; choose from {', '.join(FORMATS)}.")
+    choices = {"figure": FIGURES, "formats": FORMATS}
+    options = parse_options(FigureOptions, arguments, choices=choices, description=__doc__)
+    if not options.formats:
+        raise UserError(f"formats is empty; choose from {', '.join(FORMATS)}.")
     return options
 
 
@@ -92,11 +73,7 @@ def make_figure(options: FigureOptions) -> list[Path]:
 
 @exits_cleanly
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return
-    for path in make_figure(parse_options(arguments)):
+    for path in make_figure(read_options(arguments)):
         print(path)
 
 

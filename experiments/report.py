@@ -17,20 +17,19 @@ Every protocol has a table of its own; runs that are not finished are listed, no
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING
 
 from experiments.common.aggregate import Protocol, Run, load_runs, protocols
 from experiments.common.benchmark import Metric
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.files import atomic_write, write_json
+from experiments.common.options import parse_options
 from experiments.common.published import load_published
 from experiments.common.result_tables import reference_of, result_table
 from experiments.common.tables import Table, to_csv, to_latex, to_markdown
@@ -69,27 +68,9 @@ class ReportOptions:
     report: TableOptions = field(default_factory=TableOptions)
 
 
-def parse_options(arguments: Sequence[str]) -> ReportOptions:
+def read_options(arguments: Sequence[str] | None = None) -> ReportOptions:
     """``key=value`` arguments as options; raises :class:`UserError` for unknown keys and values that do not fit."""
-    config = OmegaConf.structured(ReportOptions)
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or not key:
-            raise UserError(f"argument {argument!r} is not key=value; write for instance benchmark=qm9.")
-        try:
-            # The text itself, not YAML: a protocol's digest may look like a number.
-            OmegaConf.update(config, key, value, force_add=False)
-        except OmegaConfBaseException as error:
-            known = "benchmark, root, out, protocol, report.reference, report.published, report.later"
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{argument!r} cannot be used ({reason}); the settings are {known}.") from None
-    if OmegaConf.is_missing(config, "benchmark"):
-        raise UserError(f"benchmark is missing; give benchmark=KEY with one of {', '.join(BENCHMARKS)}.")
-    options = OmegaConf.to_object(config)
-    assert isinstance(options, ReportOptions)
-    if options.benchmark not in BENCHMARKS:
-        raise UserError(f"benchmark {options.benchmark!r} is unknown; choose one of {', '.join(BENCHMARKS)}.")
-    return options
+    return parse_options(ReportOptions, arguments, choices={"benchmark": BENCHMARKS}, description=__doc__)
 
 
 def make_tables(options: ReportOptions, runs: Sequence[Run]) -> list[tuple[Protocol, Table]]:
@@ -169,11 +150,7 @@ def _count_unfinished(runs: Sequence[Run]) -> str:
 
 @exits_cleanly
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return
-    options = parse_options(arguments)
+    options = read_options(arguments)
     runs = load_runs(Path(options.root), options.benchmark)
     tables = make_tables(options, runs)
     folder = Path(options.out) / options.benchmark

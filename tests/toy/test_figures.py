@@ -65,8 +65,8 @@ def test_thinning_keeps_both_ends_and_the_sharp_turns() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "figure is missing; give figure=NUMBER with one of 1, 2, 5"),
-        (["figure=9"], "there is no figure 9; those that exist are 1, 2, 5"),
+        ([], "figure is missing; give figure=VALUE with one of 1, 2, 5"),
+        (["figure=9"], "figure=9 cannot be used; choose from 1, 2, 5"),
         (["figure=two"], "'figure=two' cannot be used"),
         (["figur=2"], "the settings are figure, out, formats"),
         (["2"], "argument '2' is not key=value"),
