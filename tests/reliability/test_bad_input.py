@@ -86,7 +86,7 @@ def test_the_table_has_every_kind_of_row() -> None:
         assert len(rows) >= 10, command
 
 
-@pytest.mark.parametrize("command", ["nyuv2", "report", "figures"])
+@pytest.mark.parametrize("command", ["nyuv2", "report"])
 def test_in_a_fresh_interpreter(command: str, work: Path, tmp_path: Path) -> None:
     """What a user sees of the table's first row: the same line, the same status, no traceback."""
     arguments, named, remedy, *_ = TABLE[command][0]
