@@ -17,7 +17,9 @@ import torch
 from experiments.common.records import RECORD
 
 #: The keys of a record, and of its epochs, that say how long things took.
-TIMES = ("started", "finished", "wall_seconds", "seconds")
+TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds")
+
+_KEPT = {RECORD, ".lock", "multirun.yaml", "network.pt"}
 
 # Children of a server that has imported everything once: a start takes a tenth of a second instead of five.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -86,5 +88,5 @@ def read_records(root: Path) -> list[dict[str, Any]]:
 
 
 def leftovers(root: Path) -> set[str]:
-    """Names of the files below ``root`` that are neither records nor claims."""
-    return {path.name for path in root.rglob("*") if path.is_file()} - {RECORD, ".lock", "multirun.yaml"}
+    """Names of the files below ``root`` that a finished run should not have left."""
+    return {path.name for path in root.rglob("*") if path.is_file()} - _KEPT
