@@ -57,14 +57,14 @@ def test_a_damaged_cache_is_built_again(
 def test_multirun_runs_all_and_skips_them_the_second_time(
     qm9_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    arguments = ["-m", *small(qm9_root, tmp_path / "runs", "method=ls,cagrad", "seed=0,1", "trainer.epochs=1")]
+    arguments = ["-m", *small(qm9_root, tmp_path / "runs", "method=ls,cagrad", "seed=3", "trainer.epochs=1")]
     assert command(arguments, monkeypatch, capsys)[0] == 0
     first = records(tmp_path / "runs")
     pairs = sorted((record["method"]["name"], record["seed"]) for record in first)
-    assert pairs == [("cagrad", 0), ("cagrad", 1), ("ls", 0), ("ls", 1)]
+    assert pairs == [("cagrad", 3), ("ls", 3)]
     assert all(record["status"] == "finished" for record in first)
     status, out, _ = command(arguments, monkeypatch, capsys)
-    assert status == 0 and out.count("is finished, skipped") == 4
+    assert status == 0 and out.count("is finished, skipped") == 2
     assert records(tmp_path / "runs") == first
 
 

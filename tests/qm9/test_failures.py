@@ -70,8 +70,13 @@ def test_a_target_that_is_not_a_number_ends_the_run(
     assert parameters_after and all(bool(parameter.isfinite().all()) for parameter in parameters_after)
 
 
-@pytest.mark.parametrize("method", [*METHODS, "si", "dwa", "cagrad", "imtl_g", "pcgrad"])
-@pytest.mark.parametrize("batch_size", [6, 24])  # 24: one step an epoch, so that the evaluation sees it first
+@pytest.mark.parametrize(
+    ("method", "batch_size"),
+    [
+        *((method, 6) for method in [*METHODS, "si", "dwa", "cagrad", "imtl_g", "pcgrad"]),
+        *((method, 24) for method in ("ls", "nash_mtl")),  # one step an epoch: the evaluation sees it first
+    ],
+)
 def test_an_absurd_learning_rate_ends_the_run_in_one_line(
     qm9_root: Path,
     tmp_path: Path,

@@ -164,7 +164,7 @@ def test_a_damaged_cache_of_rooms(damage: str, tmp_path: Path, capsys: pytest.Ca
 def test_two_sweeps_over_one_folder(name: str, work: Path, tmp_path: Path) -> None:
     """Every run is carried out by one of them, once, and its numbers are those of a sweep on its own."""
     trainer = TRAINERS[name]
-    given = ["--multirun", *trainer.tiny, *trainer.data(work), "method=ls,uw,rlw", "trainer.epochs=1"]
+    given = ["--multirun", *trainer.tiny, *trainer.data(work), "method=ls,uw,rlw", "seed=0", "trainer.epochs=1"]
 
     def sweep(root: Path, log: Path) -> Any:
         return start(trainer.module, [*given, f"run.root={root}"], log, cwd=work)

@@ -24,7 +24,7 @@ def test_a_methods_memory_is_flat(key: str) -> None:
 
 
 def test_the_training_loops_memory_and_files_are_flat(tmp_path: Path) -> None:
-    growth, said = loop_growth(1500, tmp_path)
+    growth, said = loop_growth(1000, tmp_path)
     assert growth.flat, growth
     assert len(said.splitlines()) == 1
 
