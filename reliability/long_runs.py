@@ -52,21 +52,14 @@ class Growth(NamedTuple):
         return self.bytes <= MOST_BYTES and self.objects <= MOST_OBJECTS and self.files <= 0
 
 
-class SmallProblem(nn.Module):
-    """Three regression tasks on a trunk whose activations take 64 KiB; made anew by every step."""
-
-    tasks, splits = ("a", "b", "c"), ("test",)
+class SmallNetwork(nn.Module):
+    """A trunk and three heads; the activations of a step take 64 KiB."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.trunk = nn.Linear(8, 256)
-        self.heads = nn.ModuleList([nn.Linear(256, 1) for _ in self.tasks])
-        self.inputs = torch.randn(64, 8)
-
-    @property
-    def model(self) -> SmallProblem:
-        return self
+        self.heads = nn.ModuleList([nn.Linear(256, 1) for _ in range(3)])
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.trunk.parameters())
@@ -74,14 +67,25 @@ class SmallProblem(nn.Module):
     def task_specific_parameters(self) -> list[nn.Parameter]:
         return list(self.heads.parameters())
 
+
+class SmallProblem:
+    """Three regression tasks on :class:`SmallNetwork`, 500 steps an epoch, with nothing to evaluate."""
+
+    steps = 500
+
+    def __init__(self) -> None:
+        self.tasks: Sequence[str] = ("a", "b", "c")
+        self.splits: Sequence[str] = ("test",)
+        self.network = SmallNetwork()
+        self.model: nn.Module = self.network
+        self.inputs = torch.randn(64, 8)
+
     def losses(self, handle: Any) -> tuple[list[Tensor], Tensor]:
-        features = torch.tanh(self.trunk(self.inputs))
-        return [(head(features) - k).square().mean() + 0.1 for k, head in enumerate(self.heads)], features
+        features = torch.tanh(self.network.trunk(self.inputs))
+        return [(head(features) - k).square().mean() + 0.1 for k, head in enumerate(self.network.heads)], features
 
     def batches(self, epoch: int) -> Sequence[int]:
         return range(self.steps)
-
-    steps = 500  # an epoch
 
     def evaluate(self, split: str) -> dict[str, float]:
         return {"error": 1.0}
@@ -100,14 +104,14 @@ def method_growth(key: str, steps: int, backward: Callable[..., Any] | None = No
     """Growth over ``steps`` steps of a method by itself; ``backward`` stands in for the method's own."""
     problem = SmallProblem()
     method: Method = get_method(key, 3, **({"main_task": 0} if key == "stl" else {}))
-    optimizer = torch.optim.SGD([*problem.parameters(), *method.parameters()], lr=1e-4)
+    optimizer = torch.optim.SGD([*problem.model.parameters(), *method.parameters()], lr=1e-4)
 
     def step() -> None:
         losses, features = problem.losses(None)
         (backward or method.backward)(
             losses,
-            shared_parameters=problem.shared_parameters(),
-            task_specific_parameters=problem.task_specific_parameters(),
+            shared_parameters=problem.network.shared_parameters(),
+            task_specific_parameters=problem.network.task_specific_parameters(),
             representation=features,
         )
         optimizer.step()
@@ -118,7 +122,7 @@ def method_growth(key: str, steps: int, backward: Callable[..., Any] | None = No
 def loop_growth(steps: int, folder: Path) -> tuple[Growth, str]:
     """Growth over ``steps`` steps of the training loop with a checkpoint every 50, and what it said."""
     problem = SmallProblem()
-    optimizer = torch.optim.Adam(problem.parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(problem.model.parameters(), lr=1e-4)
     record = {"name": "long run", "status": "running"}
     run = Run(
         problem=problem,
@@ -156,11 +160,11 @@ def _growth(step: Callable[[], None], steps: int) -> Growth:
     started = time.perf_counter()
     for _ in range(steps // 10):
         step()
-    first = _state()
+    before = _state()
     for _ in range(steps - steps // 10):
         step()
-    last = _state()
-    return Growth(*(b - a for a, b in zip(first, last, strict=True)), time.perf_counter() - started)
+    resident, objects, files = (b - a for a, b in zip(before, _state(), strict=True))
+    return Growth(resident, objects, files, time.perf_counter() - started)
 
 
 def _state() -> tuple[int, int, int]:

@@ -39,6 +39,15 @@ def test_commands_in_the_documentation_name_existing_modules_and_scripts() -> No
         text = document.read_text()
         for script in re.findall(r"bash (scripts/\S+\.sh)", text):
             assert (ROOT / script).is_file(), f"{document.name} names {script}"
-        for module in re.findall(r"python -m ((?:experiments|benchmarks)[\w.]*\w)", text):
+        for module in re.findall(r"python -m ((?:experiments|benchmarks|reliability)[\w.]*\w)", text):
             path = ROOT / Path(*module.split("."))
             assert path.with_suffix(".py").is_file(), f"{document.name} names {module}"
+
+
+def test_tests_and_files_that_the_documentation_names_exist() -> None:
+    for document in sorted((ROOT / "docs").glob("*.md")):
+        text = document.read_text()
+        for test in re.findall(r"`(tests/[\w/]+\.py)`", text):
+            assert (ROOT / test).is_file(), f"{document.name} names {test}"
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
