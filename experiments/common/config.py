@@ -104,9 +104,9 @@ def check_keys(config: DictConfig, schema: Any, prefix: str = "") -> None:
 
 def check_base(config: BaseConfig) -> None:
     """Raise :class:`UserError` for values that no benchmark can run with."""
-    require(0 <= config.seed < 1 << 63, "seed", config.seed, "0 or a positive number below 2^63")
     method = config.method.get("name")
     require(method in METHODS, "method", method, "one of " + ", ".join(METHODS))
+    require(0 <= config.seed < 1 << 63, "seed", config.seed, "0 or a positive number below 2^63")
     require(config.trainer.epochs >= 1, "trainer.epochs", config.trainer.epochs, "at least 1")
     require(config.trainer.batch_size >= 1, "trainer.batch_size", config.trainer.batch_size, "at least 1")
     for name in ("lr", "method_lr"):
