@@ -16,8 +16,8 @@ import torch
 
 from experiments.common.records import RECORD
 
-#: The keys of a record, and of its epochs, that say how long things took.
-TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds")
+#: The keys of a record, of its epochs and of its results that say how long things took.
+TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds", "seconds_per_episode")
 
 _KEPT = {RECORD, ".lock", "multirun.yaml", "network.pt"}
 
@@ -76,8 +76,13 @@ def _child(
 
 def numbers(record: dict[str, Any]) -> dict[str, Any]:
     """A record without its times, and without where and in what state of the source it was written."""
-    kept = {key: value for key, value in record.items() if key not in (*TIMES, "environment")}
-    kept["epochs"] = [{key: value for key, value in e.items() if key not in TIMES} for e in record["epochs"]]
+
+    def timeless(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key not in TIMES}
+
+    kept = {key: value for key, value in timeless(record).items() if key != "environment"}
+    kept["epochs"] = [timeless(entry) for entry in record["epochs"]]
+    kept["results"] = timeless(record["results"] or {})
     kept["config"] = {key: value for key, value in record["config"].items() if key not in ("run", "logger")}
     return kept
 
