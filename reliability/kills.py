@@ -51,12 +51,22 @@ class Outcome:
 
 
 def check_kills(
-    trainer: Trainer, runs: int, seed: int, folder: Path, number: signal.Signals = signal.SIGKILL
+    trainer: Trainer,
+    runs: int,
+    seed: int,
+    folder: Path,
+    number: signal.Signals = signal.SIGKILL,
+    unbroken: dict[str, tuple[dict[str, Any], float]] | None = None,
 ) -> list[Outcome]:
-    """Carry out ``runs`` broken runs below ``folder``; the methods take turns."""
+    """Carry out ``runs`` broken runs below ``folder``; the methods take turns.
+
+    ``unbroken`` keeps, by method, what a run gives without a break and the seconds it takes, for further calls with
+    the same folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(seed)
     given = [*trainer.tiny, *trainer.data(folder)]
-    unbroken: dict[str, tuple[dict[str, Any], float]] = {}
+    unbroken = {} if unbroken is None else unbroken
     outcomes = []
     for i in range(runs):
         method = list(trainer.methods)[i % len(trainer.methods)]
@@ -64,7 +74,9 @@ def check_kills(
         if method not in unbroken:
             unbroken[method] = _unbroken(trainer, arguments, folder, method)
         expected, seconds = unbroken[method]
-        outcomes.append(_broken(trainer, arguments, folder, f"{method}-{i}", expected, seconds, number, draw))
+        outcomes.append(
+            _broken(trainer, arguments, folder, f"{number.name}-{seed}-{i}-{method}", expected, seconds, number, draw)
+        )
         outcomes[-1].method = method
     return outcomes
 

@@ -21,7 +21,7 @@ from methods import METHODS, GramianWeighting, NonFiniteGradient, NonFiniteLoss
 from methods.bargaining import RESIDUAL_TOLERANCE, residual, solve_bargaining
 from tests.methods.samplers import Matrix, make
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "40"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 
 CASES: list[tuple[str, dict[str, Any]]] = [(key, {}) for key in METHODS] + [

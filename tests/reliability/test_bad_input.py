@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -96,14 +95,3 @@ def test_the_table_has_every_kind_of_row() -> None:
     assert len(ROWS) >= 60 and len({parameter.id for parameter in ROWS}) > 150
     for command, rows in TABLE.items():
         assert len(rows) >= 10, command
-
-
-@pytest.mark.parametrize("command", ["nyuv2"])
-def test_in_a_fresh_interpreter(command: str, work: Path, tmp_path: Path) -> None:
-    """What a user sees of the table's first row: the same line, the same status, no traceback."""
-    arguments, named, remedy, *_ = TABLE[command][0]
-    line = [sys.executable, "-m", MODULES[command], *command_line(command, arguments, tmp_path, work)]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[2], check=False)
-    assert done.returncode == 1
-    (error,) = done.stderr.strip().splitlines()
-    assert error.startswith("error: ") and named in error and remedy in error

@@ -16,7 +16,7 @@ from experiments.common.progress import ProgressDisplay
 from methods import METHODS
 from reliability.long_runs import loop_growth, method_growth
 
-STEPS = 600
+STEPS = 400
 
 
 @pytest.fixture(autouse=True)
