@@ -24,8 +24,12 @@ class LinearScalarization(LossWeighting):
         super().__init__(n_tasks)
         if task_weights is None:
             task_weights = [1.0] * n_tasks
-        if len(task_weights) != n_tasks or not all(0 <= weight < math.inf for weight in task_weights):
-            raise ValueError(f"task_weights is {list(task_weights)}; give {n_tasks} non-negative numbers.")
+        try:
+            valid = len(task_weights) == n_tasks and all(0 <= weight < math.inf for weight in task_weights)
+        except TypeError:  # no list, or not of numbers
+            valid = False
+        if not valid:
+            raise ValueError(f"task_weights is {task_weights!r}; give {n_tasks} non-negative numbers.")
         self.task_weights = torch.tensor(task_weights, dtype=torch.float64)
 
     def objective(self, losses: Tensor) -> tuple[Tensor, Tensor]:

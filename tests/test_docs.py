@@ -69,7 +69,7 @@ def test_commands_in_the_documentation_name_existing_modules_and_scripts() -> No
         text = document.read_text()
         for script in re.findall(r"bash (scripts/\S+\.sh)", text):
             assert (ROOT / script).is_file(), f"{document.name} names {script}"
-        for module in re.findall(r"python -m ((?:experiments|benchmarks)[\w.]*\w)", text):
+        for module in re.findall(r"python -m ((?:experiments|benchmarks|reliability)[\w.]*\w)", text):
             path = Path(*module.split(".")).with_suffix(".py")
             written_there = f"`{path}`:" in text  # the document gives the file itself
             assert written_there or (ROOT / path).is_file(), f"{document.name} names {module}"
@@ -89,3 +89,12 @@ def test_api_pages_cover_every_public_name(tmp_path: Path) -> None:
         relative = module.relative_to(ROOT).with_suffix(".html")
         assert module.stem == "__init__" or (tmp_path / relative).is_file(), f"{relative} is missing"
     assert (tmp_path / "index.html").is_file() and (tmp_path / "search.js").is_file()
+
+
+def test_tests_and_files_that_the_documentation_names_exist() -> None:
+    for document in sorted((ROOT / "docs").glob("*.md")):
+        text = document.read_text()
+        for test in re.findall(r"`(tests/[\w/]+\.py)`", text):
+            assert (ROOT / test).is_file(), f"{document.name} names {test}"
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"

@@ -33,8 +33,18 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         if current.exists():
             os.replace(current, folder / PREVIOUS)
         os.replace(folder / _NEW, current)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(f"cannot write {current}: {error}; free space or choose another run.root.") from error
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"cannot write {current}: {_reason(error)}; free space or choose another run.root."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the disk said: torch hides it behind an error of its own, raised while it handled the disk's."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return cause.strerror or str(cause) if cause is not None else str(error).splitlines()[0]
 
 
 def save_network(folder: Path, network: torch.nn.Module) -> None:

@@ -136,6 +136,8 @@ def check_keys(config: DictConfig, schema: Any, prefix: str = "") -> None:
 
 def check_base(config: BaseConfig) -> None:
     """Raise :class:`UserError` for values that no benchmark can run with."""
+    method = config.method.get("name")
+    require(method in METHODS, "method", method, "one of " + ", ".join(METHODS))
     require(0 <= config.seed < 1 << 63, "seed", config.seed, "0 or a positive number below 2^63")
     *others, last = TRACKERS
     trackers = f"{', '.join(others)} or {last}"
@@ -156,6 +158,7 @@ def check_base(config: BaseConfig) -> None:
             f"{config.benchmark} has no {split} split, by which a search could choose; set search.split=test to "
             "choose by the test split, and say so where you report it."
         )
+    require(config.run.root != "", "run.root", config.run.root, "a folder")
     require(config.run.checkpoint_every >= 0, "run.checkpoint_every", config.run.checkpoint_every, "0 (off) or more")
     require(config.run.threads is None or config.run.threads >= 1, "run.threads", config.run.threads, "at least 1")
 

@@ -7,7 +7,8 @@ import time
 
 from tqdm import tqdm
 
-_SECONDS_BETWEEN_LINES = 30.0
+#: Between lines: a twentieth of the time so far, within these bounds. An hour is some 60 lines, a week a thousand.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 
 
 class ProgressDisplay:
@@ -31,8 +32,12 @@ class ProgressDisplay:
     def step(self) -> None:
         self.done += 1
         self.bar.update()
-        if self.lines and time.monotonic() - self.last_line >= _SECONDS_BETWEEN_LINES:
+        if self.lines and time.monotonic() - self.last_line >= self._pause():
             self._print_line()
+
+    def _pause(self) -> float:
+        so_far = self.last_line - self.started
+        return min(max(0.05 * so_far, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
     def show(self, status: str) -> None:
         """Text beside the bar, such as the last epoch's loss and Δm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import urllib.error
 import urllib.request
@@ -14,15 +15,18 @@ from experiments.common.files import atomic_write, sha256
 
 OFFICIAL_NAME = "nyu_depth_v2_labeled.mat"
 OFFICIAL = f"http://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/{OFFICIAL_NAME}"
+#: As published with several loaders of the set.
+OFFICIAL_CHECKSUM = "md5:520609c519fba3ba5ac58c8fefcc3530"
 _BLOCK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 
 
-def download(url: str, path: Path, attempts: int = 5) -> str:
+def download(url: str, path: Path, attempts: int = 5, checksum: str | None = None) -> str:
     """Fetch ``url`` to ``path``, going on from ``path.part`` where there is one; returns the SHA-256.
 
-    The checksum is recorded in ``path.sha256``. A file that is there and fits its record is not fetched again. Raises
-    :class:`UserError` when the file cannot be had; what has come so far stays for the next call.
+    The checksum is recorded in ``path.sha256``. A file that is there and fits its record is not fetched again.
+    ``checksum``: what is known of the file, such as ``"md5:" + 32 digits``; a file that does not have it is deleted.
+    Raises :class:`UserError` when the file cannot be had; what has come so far stays for the next call.
     """
     path, record = Path(path), Path(f"{path}.sha256")
     if path.is_file():
@@ -44,6 +48,8 @@ def download(url: str, path: Path, attempts: int = 5) -> str:
                         f"cannot download {url} ({error}); what has come so far is kept in {part}: run the command "
                         "again to go on, or fetch the file by other means and pass its path as --source"
                     ) from error
+        if checksum is not None:
+            _check(part, checksum, url)
         found = sha256(part)
         part.rename(path)
         Path(f"{part}.version").unlink(missing_ok=True)
@@ -54,6 +60,22 @@ def download(url: str, path: Path, attempts: int = 5) -> str:
             f"cannot write {path}: {error.strerror or error}; free space or choose another place"
         ) from error
     return found
+
+
+def _check(part: Path, checksum: str, url: str) -> None:
+    """Delete what has come and raise :class:`UserError` unless it has the checksum."""
+    algorithm, _, expected = checksum.partition(":")
+    digest = hashlib.new(algorithm)
+    with open(part, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    if (found := digest.hexdigest()) != expected:
+        for path in (part, Path(f"{part}.version")):
+            path.unlink(missing_ok=True)
+        raise UserError(
+            f"what {url} sent is not the file that was expected ({algorithm} {found}, not {expected}); it has been "
+            "deleted: try again, or fetch the file by other means and pass its path as --source"
+        )
 
 
 def _fetch(url: str, part: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.nyuv2.camera import FARTHEST
-from experiments.nyuv2.download import OFFICIAL, OFFICIAL_NAME, download
+from experiments.nyuv2.download import OFFICIAL, OFFICIAL_CHECKSUM, OFFICIAL_NAME, download
 from experiments.nyuv2.folder import describe_folder, folder_frames, is_picture_folder
 from experiments.nyuv2.official import META_FILES, META_FOLDER, describe_official, official_frames
 from experiments.nyuv2.scene_set import MILLIMETRES, NYUV2
@@ -77,5 +77,5 @@ def main() -> None:
         for name in META_FILES:
             if not (source.parent / name).is_file():
                 download(f"{META_FOLDER}/{name}", source.parent / name)
-        download(arguments.url, source)
+        download(arguments.url, source, checksum=OFFICIAL_CHECKSUM)
     prepare(source, arguments.out, arguments.normals, unpack=not arguments.no_unpack)

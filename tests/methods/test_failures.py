@@ -356,6 +356,17 @@ def test_no_task_reaches_the_shared_parameters(key: str, options: dict[str, Any]
     assert all(head.grad is not None for head in problem.heads)
 
 
+def test_what_a_zero_gradient_means_to_mgda_and_imtl_g() -> None:
+    """MGDA: a zero gradient is itself the shortest vector. IMTL-G: no solution, all weights alike, and it says so."""
+    for key in ("mgda", "imtl_g"):
+        problem = Problem(3)
+        step = problem.backward(make(key, 3), [*problem.losses()[:2], problem.heads[2].square().sum()])
+        if key == "mgda":
+            assert step.weights.tolist() == [0.0, 0.0, 3.0] and not problem.written().any()
+        else:
+            assert step.weights.tolist() == pytest.approx([1 / 3] * 3) and step.diagnostics["solved"] is False
+
+
 @every_case
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_losses_that_share_no_graph(key: str, options: dict[str, Any], dtype: torch.dtype) -> None:

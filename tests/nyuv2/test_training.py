@@ -1,9 +1,8 @@
-"""The NYUv2 trainer on a handful of rendered rooms: every method, single tasks, records, resumption, bad input."""
+"""The NYUv2 trainer on a handful of rendered rooms: every method, single tasks, records, resumption."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
 from experiments.nyuv2.config import checked
 from experiments.nyuv2.metrics import METRICS
-from experiments.nyuv2.train import main, train
+from experiments.nyuv2.train import train
 from experiments.scenes.problem import SceneProblem
 from methods import METHODS
 
@@ -92,33 +91,3 @@ def test_a_broken_run_resumes_to_the_same_numbers(
 @pytest.mark.parametrize("model", ["mtan", "segnet"])
 def test_both_networks(model: str, tmp_path: Path) -> None:
     assert run(tmp_path, f"model.network={model}", "trainer.epochs=1")["status"] == "finished"
-
-
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("data.height=33", "multiple of 32"),
-        ("model.network=segnett", "segnet or mtan"),
-        ("trainer.metrics=mine", "exact or paper"),
-        ("data.root=nowhere", "nowhere"),
-        ("data.train=-7", "data.train"),
-        ("method=lss", "nash_mtl"),
-        ("trainer.epoch=2", "epoch"),
-    ],
-)
-def test_bad_settings_are_one_line(
-    override: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [*SMALL, f"run.root={tmp_path}", override]
-    if override.startswith("data.root"):
-        arguments.remove("data.source=rooms")
-    monkeypatch.setattr(
-        sys, "argv", ["train", *(a for a in arguments if a.split("=")[0] not in override)] + [override]
-    )
-    with pytest.raises(SystemExit) as status:
-        main()
-    assert status.value.code == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert said in lines[0]
-    assert not list(tmp_path.rglob("record.json"))

@@ -1,0 +1,76 @@
+"""The trainers under test, each with a run of about a second: a further benchmark is one more entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.qm9.build import build_from_qm9pack
+from experiments.qm9.molecules import save_molecules
+
+
+class Trainer(NamedTuple):
+    """A trainer and a tiny run of it.
+
+    ``module`` has the command's ``main``. ``tiny``: overrides for a run of three epochs that takes a checkpoint after
+    every step. ``data(folder)`` makes what the run reads, once, and returns the overrides that name it; runs are
+    carried out with ``folder`` as their working directory. ``methods``: overrides that choose a method with
+    something to restore.
+    """
+
+    module: str
+    tiny: tuple[str, ...]
+    data: Callable[[Path], list[str]]
+    methods: dict[str, tuple[str, ...]]
+
+
+#: Nash-MTL holds weights between its solutions, DWA a history, UW parameters of its own, the others a generator.
+STATEFUL: dict[str, tuple[str, ...]] = {
+    "nash_mtl": ("method=nash_mtl", "method.update_weights_every=3"),
+    "rlw": ("method=rlw",),
+    "dwa": ("method=dwa", "method.window=3"),
+    "uw": ("method=uw",),
+    "pcgrad": ("method=pcgrad",),
+    "graddrop": ("method=graddrop",),
+}
+
+_COMMON = (
+    *("trainer.epochs=3", "run.checkpoint_every=1", "run.threads=1", "run.device=cpu", "run.progress=false"),
+    *("optimizer.lr=0.003", "logger.name=none"),
+)
+
+
+def _qm9(folder: Path) -> list[str]:
+    root = folder / "qm9"
+    if not (root / "qm9_qm9pack.json").exists():
+        save_molecules(build_from_qm9pack(limit=60), root / "qm9_qm9pack.npz")
+    return [f"data.root={root}"]
+
+
+def _rooms(folder: Path) -> list[str]:
+    return ["data.source=rooms"]  # the trainer renders them in its working directory
+
+
+TRAINERS: dict[str, Trainer] = {
+    "qm9": Trainer(
+        module="experiments.qm9.train",
+        tiny=(
+            *("model.dim=8", "model.edge_hidden=8", "data.train=24", "data.validation=6", "data.test=8"),
+            *("trainer.batch_size=6", "schedule.patience=0", "schedule.factor=0.5"),
+            *_COMMON,
+        ),
+        data=_qm9,
+        methods=STATEFUL,
+    ),
+    "nyuv2": Trainer(
+        module="experiments.nyuv2.train",
+        tiny=(
+            *("preset=quick", "data.height=32", "data.width=64", "data.train=4", "data.test=2", "model.width=0.05"),
+            *("trainer.batch_size=2", "schedule.step=2"),
+            *_COMMON,
+        ),
+        data=_rooms,
+        methods=STATEFUL,
+    ),
+}
