@@ -47,7 +47,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         assert ours["train_losses"] == pytest.approx(theirs["train_losses"], rel=1e-5)
         # The deepest feature maps have two pixels, over which batch normalisation magnifies rounding.
         assert ours["weights"] == pytest.approx(theirs["weights"], rel=2e-3)
-        depth = ours["test"]["absolute_error"], theirs["test"]["absolute_error"]
+        depth = ours["test"]["AbsErr"], theirs["test"]["AbsErr"]
         assert depth[0] == pytest.approx(depth[1], rel=1e-3)
 
 
