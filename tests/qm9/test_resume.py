@@ -36,7 +36,7 @@ def unbroken(qm9_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def only_whole_files(root: Path) -> bool:
     """Whether a finished run's folder holds its record and nothing half written."""
-    return {path.name for path in run_folder(root).iterdir()} == {RECORD, ".lock"}
+    return {path.name for path in run_folder(root).iterdir()} == {RECORD, ".lock", "network.pt"}
 
 
 # Which call a kill waits for: the n-th checkpoint half written, its rename, its successor's, a record's rename.

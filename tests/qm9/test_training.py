@@ -82,7 +82,7 @@ def test_the_record_adds_up(qm9_root: Path, tmp_path: Path) -> None:
     assert record["results"]["delta_m"] == test["delta_m"]
     assert record["wall_seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in record["epochs"]))
     assert [epoch["epoch"] for epoch in record["epochs"]] == [0, 1, 2]
-    assert not list(folder.glob("*.pt")), "a finished run needs no checkpoint"
+    assert not list(folder.glob("checkpoint*")), "a finished run needs no checkpoint"
 
 
 def test_selection_is_by_validation_not_by_the_last_epoch(

@@ -17,9 +17,10 @@ from experiments.common.batch_norm import SharedBatchNorm2d, share_batch_norm
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("nash_mtl", "imtl_g")
-#: The last of the epoch's batches has one frame, which only one of the processes can have.
+#: One step, as Adam magnifies the rounding of gradients that batch normalisation makes zero; of three frames, which
+#: the processes cannot share equally.
 SMALL = [
-    *("preset=quick", "data.source=rooms", "data.height=32", "data.width=64", "data.train=5", "data.test=2"),
+    *("preset=quick", "data.source=rooms", "data.height=32", "data.width=64", "data.train=3", "data.test=2"),
     *("model.network=mtan", "model.width=0.1", "trainer.epochs=1", "trainer.batch_size=4", "optimizer.lr=0.0001"),
     *("run.progress=false", "run.device=cpu", "run.threads=1", f"method={','.join(METHODS)}", "seed=0"),
 ]
@@ -47,7 +48,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         assert ours["train_losses"] == pytest.approx(theirs["train_losses"], rel=1e-5)
         # The deepest feature maps have two pixels, over which batch normalisation magnifies rounding.
         assert ours["weights"] == pytest.approx(theirs["weights"], rel=2e-3)
-        depth = ours["test"]["absolute_error"], theirs["test"]["absolute_error"]
+        depth = ours["test"]["AbsErr"], theirs["test"]["AbsErr"]
         assert depth[0] == pytest.approx(depth[1], rel=1e-3)
 
 
