@@ -31,8 +31,8 @@ class AgentConfig:
 class MT10TrainerConfig:
     """Lengths in vector steps, one step of every task each; see :class:`experiments.mt10.loop.Schedule`.
 
-    ``replay_capacity``: transitions of each task that the replay buffer holds. ``reward_scale``: factor on the rewards
-    that are learned from, not on the returns that are recorded.
+    ``replay_capacity``: transitions of each task that the replay buffer holds. ``reward_scale``: factor on the
+    rewards that are learned from, not on the returns that are recorded.
     """
 
     steps: int = MISSING
