@@ -5,9 +5,12 @@ from __future__ import annotations
 from itertools import cycle
 from math import sqrt
 from statistics import fmean, stdev
+from typing import Any
 
 from matplotlib.figure import Figure
 
+from experiments.common.aggregate import Run
+from experiments.common.records import read_record
 from experiments.common.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, new_figure, paper_style
 from experiments.mt10.metrics import SUCCESS
 from experiments.mt10.rows import MT10Protocol, MT10Row
@@ -18,11 +21,17 @@ _LINES = ("solid", "dashed", "dotted")
 
 def curve(row: MT10Row) -> tuple[list[int], list[float], list[float]]:
     """Steps of the evaluations that all seeds of a row have, mean success, and its standard error (0 of one seed)."""
-    by_seed = [{entry["step"]: entry["test"][SUCCESS] for entry in run.record["epochs"]} for run in row.runs]
+    by_seed = [{entry["step"]: entry["test"][SUCCESS] for entry in _evaluations(run)} for run in row.runs]
     steps = sorted(set.intersection(*(set(seed) for seed in by_seed)))
     values = [[seed[step] for seed in by_seed] for step in steps]
     errors = [stdev(v) / sqrt(len(v)) if len(v) > 1 else 0.0 for v in values]
     return steps, [fmean(v) for v in values], errors
+
+
+def _evaluations(run: Run) -> list[dict[str, Any]]:
+    """A run's evaluations, from the file where its record was loaded without them."""
+    record = run.record if "epochs" in run.record else read_record(run.path.parent)
+    return [] if record is None else record["epochs"]
 
 
 def draw_curves(protocol: MT10Protocol) -> Figure:
