@@ -33,7 +33,10 @@ _NOT_IDENTITY = ("run", "logger", "search")
 #: Parts in which the rows of one table may differ.
 _NOT_PROTOCOL = (*_NOT_IDENTITY, "agent", "method", "seed")
 
-_PACKAGES = ("torch", "torch-geometric", "torchvision", "numpy", "scipy", "cvxpy", "hydra-core", "qm9pack")
+_PACKAGES = (
+    *("torch", "torch-geometric", "torchvision", "numpy", "scipy", "cvxpy", "hydra-core"),
+    *("qm9pack", "metaworld", "mujoco"),
+)
 
 
 def digest(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import cycle
 from math import sqrt
 from statistics import fmean, stdev
+from typing import Any
 
 from matplotlib.figure import Figure
 

@@ -200,8 +200,9 @@ def _remarks(protocol: MT10Protocol) -> list[str]:
 
 
 def _devices(protocol: MT10Protocol) -> str:
-    devices = sorted({str((run.record.get("environment") or {}).get("device")) for run in protocol.used})
-    return f"these are from {', '.join(devices)}"
+    places = [run.record.get("environment") or {} for run in protocol.used]
+    devices = {place.get("cpu") if place.get("device") == "cpu" else place.get("device") for place in places}
+    return f"these are from {', '.join(sorted(map(str, devices)))}"
 
 
 def _request_published(request: TableRequest) -> Published | None:
