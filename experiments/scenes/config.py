@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.common.config import SupervisedConfig, TrainerConfig, check_keys, check_supervised, require
+from experiments.scenes.accelerate import AUTOCAST, COMPILE, SpeedConfig
 from experiments.scenes.metrics import PROTOCOLS
 from experiments.scenes.model import NETWORKS
 from experiments.scenes.scene_set import SceneSet
@@ -56,6 +57,7 @@ class SceneConfig(SupervisedConfig):
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: SceneTrainerConfig = field(default_factory=SceneTrainerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
 
 
 def checked_for(scenes: SceneSet, config: DictConfig) -> SceneConfig:
@@ -69,6 +71,8 @@ def checked_for(scenes: SceneSet, config: DictConfig) -> SceneConfig:
         ("model.network", result.model.network, NETWORKS),
         ("model.attention", result.model.attention, ("shared", "task_specific")),
         ("trainer.metrics", result.trainer.metrics, PROTOCOLS),
+        ("speed.autocast", result.speed.autocast, AUTOCAST),
+        ("speed.compile", result.speed.compile, COMPILE),
     ):
         require(value in choices, setting, value, " or ".join(choices))
     for name in ("height", "width"):

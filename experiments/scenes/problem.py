@@ -20,6 +20,7 @@ from experiments.common.metrics import delta_m
 from experiments.common.reference import reference_values
 from experiments.common.selection import mean_of_last
 from experiments.common.tracking import Pictures
+from experiments.scenes.accelerate import accelerated
 from experiments.scenes.augment import augmented, step_generator
 from experiments.scenes.config import SceneConfig
 from experiments.scenes.data import load_frames, test_batches, training_order
@@ -55,6 +56,7 @@ class SceneProblem:
         self.tasks: Sequence[str] = tasks_of(scenes, config)
         torch.manual_seed(config.seed)
         self.model: torch.nn.Module = network_of(scenes, config).to(device)
+        self.forward = accelerated(self.model, config.speed, device)
 
     def batches(self, epoch: int) -> list[tuple[int, int, Tensor]]:
         """Epoch, step and frames of each batch: what the augmentation's random numbers hang on."""
@@ -68,11 +70,11 @@ class SceneProblem:
             generator = step_generator(self.config.seed, epoch, step)
             batch = augmented(batch, generator, inverse_depth=self.scenes.inverse_depth)
         if parallel.size() == 1:
-            predictions, representation = self.model(batch.image)
+            predictions, representation = self.forward(batch.image)
             return task_losses(predictions, batch, self.tasks), representation
         part, factor = parallel.share(len(batch))
         set_present(self.model, factor > 0)
-        predictions, representation = self.model(batch[part].image)
+        predictions, representation = self.forward(batch[part].image)
         factors = parallel.factors(valid_pixels(batch[part], self.tasks) * (factor > 0))
         losses = task_losses(predictions, batch[part], self.tasks)
         return [factor * loss for factor, loss in zip(factors, losses, strict=True)], representation
@@ -88,7 +90,7 @@ class SceneProblem:
         )
         for batch in test_batches(self.frames, scenes.paper_batch):
             batch = batch.to(self.device)
-            metrics.update(self.model(batch.image)[0], batch)
+            metrics.update(self.forward(batch.image)[0], batch)
         values = metrics.compute()
         if self.tasks != scenes.tasks:
             return values
