@@ -19,7 +19,8 @@ from experiments.common.records import RECORD
 #: The keys of a record, of its epochs and of its results that say how long things took.
 TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds", "seconds_per_episode")
 
-_KEPT = {RECORD, ".lock", "multirun.yaml", "network.pt"}
+#: What a finished run means to leave, MT10 a policy and the others a network.
+_KEPT = {RECORD, ".lock", "multirun.yaml", "network.pt", "policy.pt"}
 
 # Children of a server that has imported everything once: a start takes a tenth of a second instead of five.
 _CONTEXT = multiprocessing.get_context("forkserver")
