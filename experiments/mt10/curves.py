@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import cycle
 from math import sqrt
 from statistics import fmean, stdev
-from typing import Any
 
 from matplotlib.figure import Figure
 
