@@ -48,13 +48,21 @@ def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> 
     competing = sum(row.key != STL for row in protocol.rows)
     ranks = f"MR: rank among our {competing} methods without STL, averaged over the metrics, ties averaged. "
     notes = [
-        "Test values of the epoch that was best on validation, mean ± sample standard deviation over seeds."
+        f"Test values of {_chosen(protocol)}, mean ± sample standard deviation over seeds."
         + (f" Units: {listed}." if listed else ""),
         f"{ranks if competing > 1 else ''}Δm against {reference}.",
     ]
     if protocol.data.get("synthetic"):
         notes.append("The data are synthetic: the values say nothing about the real benchmark.")
     return notes
+
+
+def _chosen(protocol: Protocol) -> str:
+    """Which epochs' values a run reports: see ``experiments.common.selection``."""
+    last = setting(protocol.config, "trainer.last_epochs")
+    if last is None:
+        return "the epoch that was best on validation"
+    return "the last epoch" if last == 1 else f"the last {last} epochs' mean"
 
 
 def own_remarks(protocol: Protocol) -> list[str]:
