@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from experiments.common.records import RECORD
+from experiments.common.run_states import PLANS
 
 #: The keys of a record, of its epochs and of its results that say how long things took.
 TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds", "seconds_per_episode")
@@ -94,5 +95,5 @@ def read_records(root: Path) -> list[dict[str, Any]]:
 
 
 def leftovers(root: Path) -> set[str]:
-    """Names of the files below ``root`` that a finished run should not have left."""
-    return {path.name for path in root.rglob("*") if path.is_file()} - _KEPT
+    """Names of the files below ``root`` that finished runs should not have left; plans of sweeps stay."""
+    return {path.name for path in root.rglob("*") if path.is_file() and path.parent.name != PLANS} - _KEPT

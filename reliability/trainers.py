@@ -48,8 +48,16 @@ def _qm9(folder: Path) -> list[str]:
     return [f"data.root={root}"]
 
 
-def _rooms(folder: Path) -> list[str]:
-    return ["data.source=rooms"]  # the trainer renders them in its working directory
+def _rendered(source: str) -> Callable[[Path], list[str]]:
+    return lambda folder: [f"data.source={source}"]  # the trainer renders them in its working directory
+
+
+#: Both sets of scenes, rendered.
+_SCENES = (
+    *("preset=quick", "data.height=32", "data.width=64", "data.train=4", "data.test=2", "model.width=0.05"),
+    *("trainer.batch_size=2", "schedule.step=2"),
+    *_COMMON,
+)
 
 
 TRAINERS: dict[str, Trainer] = {
@@ -63,14 +71,16 @@ TRAINERS: dict[str, Trainer] = {
         data=_qm9,
         methods=STATEFUL,
     ),
-    "nyuv2": Trainer(
-        module="experiments.nyuv2.train",
+    "nyuv2": Trainer("experiments.nyuv2.train", _SCENES, _rendered("rooms"), STATEFUL),
+    "cityscapes": Trainer("experiments.cityscapes.train", _SCENES, _rendered("streets"), STATEFUL),
+    "mt10": Trainer(
+        module="experiments.mt10.train",
         tiny=(
-            *("preset=quick", "data.height=32", "data.width=64", "data.train=4", "data.test=2", "model.width=0.05"),
-            *("trainer.batch_size=2", "schedule.step=2"),
-            *_COMMON,
+            *("preset=control", "tasks=[east,north]", "sac.width=8", "sac.batch_per_task=4", "trainer.steps=80"),
+            *("trainer.initial_steps=30", "trainer.evaluate_every=20", "trainer.evaluation_episodes=1"),
+            *("run.checkpoint_every=1", "run.threads=1", "run.device=cpu", "run.progress=false"),
         ),
-        data=_rooms,
+        data=lambda folder: [],  # the small control problem
         methods=STATEFUL,
     ),
 }

@@ -47,9 +47,13 @@ def claim(folder: Path) -> Iterator[bool]:
             return
         for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
             leftover.unlink(missing_ok=True)
-        file.truncate(0)
-        file.write(json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
-        file.flush()
+        try:
+            os.truncate(path, 0)
+            os.pwrite(file.fileno(), json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode(), 0)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror}; free space or choose another run.root."
+            ) from error
         ended = threading.Event()
         threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
         try:

@@ -21,7 +21,9 @@ _BLOCK = 1 << 14  # bytes at either end, far more than what stands around the ep
 
 def record_paths(root: Path) -> list[Path]:
     """The records below ``root`` in the order of their paths; symbolic links to folders are not followed."""
-    return sorted(Path(folder, RECORD) for folder, _, files in os.walk(root) if RECORD in files)
+    # A folder in a record's place is a damaged record, not none.
+    walk = os.walk(root)
+    return sorted(Path(folder, RECORD) for folder, folders, files in walk if RECORD in files or RECORD in folders)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

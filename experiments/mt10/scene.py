@@ -9,7 +9,7 @@ refer to (:class:`Start`). One scene serves all environments of its task in a pr
 from __future__ import annotations
 
 import functools
-import pickle
+import pickle  # writes the form in which Meta-World takes a task; nothing is read
 from dataclasses import dataclass
 from typing import Any
 

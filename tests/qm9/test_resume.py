@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -187,7 +188,12 @@ def test_the_command_itself_leaves_on_sigterm_and_goes_on(
     command = [sys.executable, "-m", "experiments.qm9.train", *small(qm9_root, tmp_path / "runs", *endless)]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(f"runs/*/{RECORD}")) and time.monotonic() < deadline and process.poll() is None:
+
+    def trained() -> bool:
+        """Whether the record has an epoch; it is there from the run's start."""
+        return any(json.loads(path.read_text())["epochs"] for path in tmp_path.glob(f"runs/*/{RECORD}"))
+
+    while not trained() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
     process.terminate()
     out, err = process.communicate(timeout=30)

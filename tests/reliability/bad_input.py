@@ -159,7 +159,7 @@ NYUV2: list[Row] = [
     (["method=stl", "method.main_task=3"], "method.main_task is 3", "0 to 2"),
     (["method=stl", "method.main_task=depth"], "method.main_task is 'depth'", "null or 0 to 2"),
     (["method=ls", "method.task_weights=[1,2]"], "method ls", "3"),
-    (["data.source=store", "data.root=null"], "no NYUv2 store is named by data.root", "prepare_nyuv2.py"),
+    (["data.source=store", "data.root=null"], "no NYUv2 store at data.root, NYUV2_ROOT", "prepare_nyuv2.py"),
     (["data.source=auto", "data.root={folder}/nowhere"], "{folder}/nowhere", "prepare_nyuv2.py"),
     (["data.source=auto", "data.root={folder}"], "{folder}", "prepare_nyuv2.py"),
     (
@@ -249,7 +249,7 @@ FIGURES: list[Row] = [
     (["figure=99"], "figure=99 cannot be used", "choose from 1, 2"),
     (["figure=two"], "figure=two", "figure"),
     (["figure="], "'figure=' cannot be used", "the settings are"),
-    (["figur=2"], "figur", "the settings are figure, out, formats"),
+    (["figur=2"], "figur", "the settings are root, benchmark, protocol, methods, figure, out"),
     (["2"], "'2' is not key=value", "figure"),
     (["figure=2", "formats=[gif]"], "gif", "choose from png, svg, pdf"),
     (["figure=2", "formats=[]"], "formats", "png, svg, pdf"),

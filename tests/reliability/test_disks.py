@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 import torch
 
 from experiments.common.checkpoint import CURRENT, PREVIOUS, load_checkpoint, save_checkpoint
-from experiments.nyuv2.rooms import rendered_rooms
+from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.rendered import rendered_frames
 from reliability.disks import fill, make_read_only, make_room, small_disk
 from reliability.faults import kill_at_the_nth, limit_file_size
 from reliability.kills import faults
@@ -142,7 +144,7 @@ def test_a_checkpoint_damaged_anywhere(seed: int, tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("damage", ["truncated", "missing", "contents"])
 def test_a_damaged_cache_of_rooms(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def rooms() -> Any:
-        return rendered_rooms(tmp_path, train=1, test=1, size=(16, 16))
+        return rendered_frames(replace(NYUV2.rendering, root=tmp_path), NYUV2.parts, 1, 1, (16, 16))
 
     whole = rooms().image.clone()
     assert "warning" not in capsys.readouterr().err
@@ -164,7 +166,7 @@ def test_a_damaged_cache_of_rooms(damage: str, tmp_path: Path, capsys: pytest.Ca
 def test_two_sweeps_over_one_folder(name: str, work: Path, tmp_path: Path) -> None:
     """Every run is carried out by one of them, once, and its numbers are those of a sweep on its own."""
     trainer = TRAINERS[name]
-    given = ["--multirun", *trainer.tiny, *trainer.data(work), "method=ls,uw,rlw", "seed=0", "trainer.epochs=1"]
+    given = ["--multirun", *trainer.tiny, *trainer.data(work), "method=ls,uw,rlw", "seed=0"]
 
     def sweep(root: Path, log: Path) -> Any:
         return start(trainer.module, [*given, f"run.root={root}"], log, cwd=work)

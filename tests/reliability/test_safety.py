@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from experiments.nyuv2.npy import describe_npy, npy_frames
-from experiments.nyuv2.store import open_store, write_store
 
 from experiments.common.checkpoint import CURRENT, load_checkpoint
 from experiments.common.errors import UserError
 from experiments.common.files import sha256
 from experiments.nyuv2.download import download
+from experiments.nyuv2.prepare import detected
+from experiments.nyuv2.scene_set import NYUV2
 from experiments.qm9.train import main
+from experiments.scenes.store import open_store, write_store
 from reliability.trainers import TRAINERS
 from tests.nyuv2.forms import TEST, TRAIN, description, npy_folder, packed
 
@@ -34,6 +35,10 @@ SOURCES = sorted(
 
 
 UNSAFE_MODULES = ("pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib")
+
+
+#: Meta-World takes a task as a pickle; this one is made, handed over and never read from outside.
+WRITES_PICKLES = {"experiments/mt10/scene.py": ["pickle"]}
 
 
 def unsafe_calls(source: str) -> list[str]:
@@ -65,7 +70,9 @@ def unsafe_calls(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
 def test_no_source_executes_what_it_reads(path: Path) -> None:
-    assert unsafe_calls(path.read_text()) == []
+    source, name = path.read_text(), str(path.relative_to(ROOT))
+    assert unsafe_calls(source) == WRITES_PICKLES.get(name, [])
+    assert "pickle.load" not in source
 
 
 @pytest.mark.parametrize(
@@ -116,14 +123,14 @@ def test_an_array_with_objects_is_not_executed(dangerous: Dangerous, tmp_path: P
     source = npy_folder(tmp_path / "source")
     np.save(source / "train" / "image" / "0.npy", np.array([dangerous], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match="no whole npy file"):
-        list(npy_frames(source, describe_npy(source)))
+        list(detected(source)[1])
     assert not dangerous.place.exists()
 
 
 def test_an_archive_does_not_leave_its_folder(tmp_path: Path) -> None:
     """A store whose archive has members with paths of their own choice, and checksums that fit it."""
     root = tmp_path / "deep" / "store"
-    write_store(root, description(), [packed(number, coarse=True, normals=False) for number in TRAIN + TEST])
+    write_store(root, NYUV2, description(), [packed(number, coarse=True, normals=False) for number in TRAIN + TEST])
     archive = root / "image.zip"
     with zipfile.ZipFile(archive, "a") as file:
         for name in ("../../escaped.jpg", str(tmp_path / "absolute.jpg"), "unpacked/../../../up.jpg"):
@@ -132,7 +139,7 @@ def test_an_archive_does_not_leave_its_folder(tmp_path: Path) -> None:
     manifest["files"]["image"] = {"bytes": archive.stat().st_size, "sha256": sha256(archive)}
     (root / "manifest.json").write_text(json.dumps(manifest))
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(open_store(root, (16, 16)).image) == len(TRAIN + TEST)
+    assert len(open_store(root, NYUV2, (16, 16)).image) == len(TRAIN + TEST)
     written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert written and all(root / "unpacked" in path.parents for path in written)
 
