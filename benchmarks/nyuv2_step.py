@@ -36,6 +36,7 @@ from torch import Tensor
 
 from experiments.common.memory import keep_freed_memory
 from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes.augment import augmented, step_generator
 from experiments.scenes.data import test_batches
 from experiments.scenes.frames import IGNORED, Batch, Frames, quantised_normals
 from experiments.scenes.losses import task_losses
@@ -160,9 +161,7 @@ def compare(plain: Callable[[], object], ours: Callable[[], object], repeats: in
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(repeats):
         for name, run in (("plain", plain), ("ours", ours)):
-            started = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(timed(run))
     slow, fast = (statistics.median(values) for values in times.values())
     return f"{slow:.3f} | {fast:.3f} | {slow / fast:.2f}"
 
@@ -188,6 +187,7 @@ def main() -> None:
 
     print("| what | network | plain, s | ours, s | ratio | results differ by |")
     print("|---|---|---|---|---|---|")
+    shares = {}
     for name in arguments.networks:
         torch.manual_seed(0)
         plain = make_network(name, NYUV2.channels, width=arguments.width)
@@ -201,8 +201,26 @@ def main() -> None:
         fast = partial(our_step, ours, replace(batch, image=batch.image.to(memory_format=layout)))
         fast()
         print(f"| Nash-MTL step | {name} | {compare(slow, fast, arguments.repeats)} | {difference:.0e} |", flush=True)
+        shares[name] = waiting_for_data(fast, arguments.batch, size, arguments.repeats)
         if arguments.frames:
             evaluations(name, plain.eval(), ours.eval(), arguments, layout)
+    told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    print(f"\nShare of a training step that fetches and augments its batch (ours): {told}.")
+
+
+def waiting_for_data(step: Callable[[], object], batch: int, size: tuple[int, int], repeats: int) -> float:
+    """Median time to fetch a batch from the frames in memory and to augment it, over that and the step's."""
+    frames = random_frames(4 * batch, size)
+    positions = range(0, 4 * batch, 4)
+    fetched = [timed(lambda i=i: augmented(frames.batch(positions), step_generator(0, 0, i))) for i in range(repeats)]
+    data, rest = statistics.median(fetched), statistics.median(timed(step) for _ in range(repeats))
+    return data / (data + rest)
+
+
+def timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 @torch.no_grad()
