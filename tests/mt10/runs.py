@@ -14,6 +14,10 @@ from experiments.common.config import CONFIGS
 from experiments.common.records import RECORD
 from experiments.mt10 import train as trainer
 from experiments.mt10.config import MT10Config, checked
+from reliability.runs import numbers
+from reliability.runs import read_records as records
+
+__all__ = ["command", "configured", "numbers", "records", "run", "run_one", "small"]
 
 #: A run of half a second: 4 episodes of 2 tasks on tiny networks, an evaluation each.
 SMALL = [
@@ -29,9 +33,6 @@ SMALL = [
     "run.device=cpu",
     "run.progress=false",
 ]
-
-#: The keys of a record, of its evaluations and of its results that say how long things took.
-TIMES = ("started", "finished", "wall_seconds", "seconds", "seconds_per_episode")
 
 
 def small(root: Path, *overrides: str) -> list[str]:
@@ -56,23 +57,6 @@ def run_one(arguments: list[str]) -> dict[str, Any]:
     """As :func:`run` for one seed."""
     (record,) = run(arguments)
     return record
-
-
-def numbers(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without its times, and without where and in what state of the source it was written."""
-
-    def timeless(part: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in part.items() if key not in TIMES}
-
-    kept = {key: value for key, value in timeless(record).items() if key != "environment"}
-    kept["epochs"] = [timeless(entry) for entry in record["epochs"]]
-    kept["results"] = timeless(record["results"] or {})
-    kept["config"] = {key: value for key, value in record["config"].items() if key not in ("run", "logger")}
-    return kept
-
-
-def records(root: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(root.rglob(RECORD))]
 
 
 def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, str, str]:
