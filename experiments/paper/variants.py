@@ -86,7 +86,7 @@ def _draw(runs: FigureRuns, variant_of: Callable[[MethodRow], Variant | None], a
     finish_epochs(training, drawn)
     training.set_ylabel("Δm on test, %")
     training.legend(title=axis_label, frameon=False, fontsize=9)
-    end.set_xticks(range(len(variants)), [variant.label for variant in variants])
+    end.set_xticks(range(len(variants)), [variant.label.replace(", ", ",\n") for variant in variants])
     end.set_xlim(-0.5, len(variants) - 0.5)
     end.set_xlabel(axis_label)
     end.set_ylabel("Δm of the run's result, %")
