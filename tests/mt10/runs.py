@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from experiments.mt10 import train as trainer
 from experiments.mt10.config import MT10Config, checked
 from reliability.runs import numbers
 from reliability.runs import read_records as records
+from tests.command_line import outcome
 
 __all__ = ["command", "configured", "numbers", "records", "run", "run_one", "small"]
 
@@ -61,12 +61,4 @@ def run_one(arguments: list[str]) -> dict[str, Any]:
 
 def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, str, str]:
     """The Hydra command in this process: exit status, standard output and standard error."""
-    monkeypatch.setattr(sys, "argv", ["train", *arguments])
-    status = 0
-    capsys.readouterr()
-    try:
-        trainer.main()
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
+    return outcome(trainer.main, arguments, monkeypatch, capsys)

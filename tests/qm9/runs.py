@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -19,6 +18,7 @@ from experiments.qm9.config import QM9Config, checked
 from reliability.runs import finish, numbers
 from reliability.runs import read_records as records
 from reliability.runs import start as start_command
+from tests.command_line import outcome
 
 __all__ = ["command", "configured", "finish", "numbers", "records", "run", "run_folder", "small", "start"]
 
@@ -64,15 +64,7 @@ def run_folder(root: Path) -> Path:
 
 def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, str, str]:
     """The Hydra command in this process: exit status, standard output and standard error."""
-    monkeypatch.setattr(sys, "argv", ["train", *arguments])
-    status = 0
-    capsys.readouterr()
-    try:
-        trainer.main()
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
+    return outcome(trainer.main, arguments, monkeypatch, capsys)
 
 
 def start(
