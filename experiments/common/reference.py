@@ -10,7 +10,8 @@ from typing import Any
 from experiments.common.benchmark import Metric
 from experiments.common.errors import UserError
 from experiments.common.published import published_reference
-from experiments.common.records import find_records, protocol_digest
+from experiments.common.records import protocol_digest
+from experiments.common.summaries import read_summaries
 
 
 def reference_values(
@@ -26,7 +27,7 @@ def reference_values(
         return published_reference(benchmark)
     protocol = _without_reference(config)
     found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
-    for _, record in find_records(root, benchmark):
+    for _, record in read_summaries(root, benchmark):
         single = record["method"]["name"] == "stl" and record["status"] == "finished"
         if single and _without_reference(record["config"]) == protocol:
             for name, value in record["results"]["metrics"].items():

@@ -1,8 +1,4 @@
-"""How all runs below a folder stand, from their records and the sweeps' plans, without reading the records whole.
-
-A record may be megabytes; what matters here stands at its beginning and its end. Records are written by
-:func:`experiments.common.files.write_json`, indented, so that both can be told from the lines' indentation.
-"""
+"""How all runs below a folder stand, from the summaries of their records and the sweeps' plans."""
 
 from __future__ import annotations
 
@@ -16,13 +12,12 @@ from typing import Any
 import yaml
 
 from experiments.common.claims import is_held
-from experiments.common.records import FORMAT, RECORD
+from experiments.common.errors import UserError
+from experiments.common.records import RECORD
+from experiments.common.summaries import read_summary
 
 PLANS = "sweeps"  # folder of a sweep's plan, beside its runs
 STATES = ("finished", "running", "interrupted", "failed", "damaged", "waiting")
-
-_PART = 6 << 10  # bytes of a record's beginning, and of its end, that usually hold what is needed
-_EPOCHS, _END_OF_EPOCHS = b'\n  "epochs": [', b"\n  ],\n"
 
 
 @dataclass(frozen=True)
@@ -48,48 +43,18 @@ def run_states(root: Path) -> Iterator[RunState]:
     plans = []
     for folder, names in _folders(root):
         if RECORD in names:
-            summary = read_summary(folder / RECORD)
-            if summary is None:
+            try:
+                summary = read_summary(folder)
+                state = None if summary is None else _state(folder, summary)
+            except (UserError, KeyError, TypeError, AttributeError):
                 yield RunState("?", folder.name, "damaged", error=f"{folder / RECORD} cannot be read")
                 continue
-            configs.append(summary["config"])
-            yield _state(folder, summary)
+            if summary is not None and state is not None:  # None: deleted a moment ago
+                configs.append(summary["config"])
+                yield state
         elif folder.name == PLANS:
             plans += [folder / name for name in sorted(names) if name.endswith(".json") and not name.startswith(".")]
     yield from _waiting(plans, configs)
-
-
-def read_summary(path: Path) -> dict[str, Any] | None:
-    """A record without its epochs but with ``done``: the last epoch's ``epoch`` and ``step``; ``None`` if damaged."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            size = os.fstat(descriptor).st_size
-            record = _from_ends(descriptor, size) if size > 2 * _PART else None
-            if record is None:
-                record = json.loads(os.pread(descriptor, size, 0))
-                last = record.pop("epochs", None) or [{}]
-                record["done"] = {key: last[-1][key] for key in ("epoch", "step") if key in last[-1]}
-        finally:
-            os.close(descriptor)
-        return record if record["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _from_ends(descriptor: int, size: int) -> dict[str, Any] | None:
-    """The summary of a long record, or ``None`` where its epochs begin or its last one ends elsewhere than usual."""
-    head, tail = os.pread(descriptor, _PART, 0), os.pread(descriptor, _PART, size - _PART)
-    begin, end = head.find(_EPOCHS), tail.rfind(_END_OF_EPOCHS)
-    done = {}
-    for name in ("epoch", "step"):
-        key = f'\n      "{name}": '.encode()
-        if (found := tail.rfind(key, 0, max(end, 0))) >= 0:
-            done[name] = int(tail[found + len(key) :].split(b"\n", 1)[0].rstrip(b","))
-    if begin < 0 or end < 0 or "epoch" not in done:
-        return None
-    record: dict[str, Any] = json.loads(head[:begin].rstrip(b",") + b"}")
-    return record | json.loads(b"{" + tail[end + len(_END_OF_EPOCHS) :]) | {"done": done}
 
 
 def _state(folder: Path, record: Mapping[str, Any]) -> RunState:

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.common.claims import claim
 from experiments.common.files import write_json
-from experiments.common.run_states import read_summary, run_states
+from experiments.common.run_states import run_states
 from experiments.status import main
 from tests.common.made_up import record, write
 
@@ -29,15 +29,6 @@ def with_epochs(number: int, **changes: Any) -> dict[str, Any]:
 
 def states(root: Path) -> dict[str, tuple[str, int, int, float | None]]:
     return {run.name: (run.state, run.done, run.total, run.left) for run in run_states(root)}
-
-
-@pytest.mark.parametrize("epochs", [0, 1, 3, 30, 300])
-def test_a_long_record_is_read_at_its_ends_only_and_gives_the_same(tmp_path: Path, epochs: int) -> None:
-    entry = with_epochs(epochs) | {"error": "it went wrong"}
-    write_json(tmp_path / "record.json", entry)
-    summary = read_summary(tmp_path / "record.json")
-    del entry["epochs"]
-    assert summary == {**entry, "done": {"epoch": epochs - 1} if epochs else {}}
 
 
 def test_every_state_is_told_apart(tmp_path: Path) -> None:

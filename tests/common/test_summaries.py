@@ -16,7 +16,9 @@ from tests.common.made_up import all_metrics, record, with_epochs, write
 
 
 def whole(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "epochs"}
+    last = entry["epochs"][-1] if entry["epochs"] else {}
+    done = {key: last[key] for key in ("epoch", "step") if key in last}
+    return {**{key: value for key, value in entry.items() if key != "epochs"}, "done": done}
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 300])  # 300: longer than what is read of it
@@ -25,6 +27,14 @@ def test_a_summary_is_the_record_without_its_epochs(tmp_path: Path, count: int) 
     path = write(tmp_path, entry)
     assert (path.stat().st_size > 4 * summaries._BLOCK) == (count == 300)
     assert read_summary(path.parent) == whole(entry)
+
+
+def test_a_summary_says_where_the_last_epoch_stands(tmp_path: Path) -> None:
+    entry = with_epochs(record(all_metrics(1.0)), 300)
+    for epoch in entry["epochs"]:
+        epoch["step"] = 50 * epoch["epoch"]
+    summary = read_summary(write(tmp_path, entry).parent)
+    assert summary is not None and summary["done"] == {"epoch": 299, "step": 50 * 299}
 
 
 def test_most_of_a_long_record_is_not_read(tmp_path: Path) -> None:
