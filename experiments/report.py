@@ -33,7 +33,7 @@ from experiments.common.aggregate import Protocol, Run, load_runs, protocols
 from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
-from experiments.common.published import load_published
+from experiments.common.published import find_published
 from experiments.common.result_tables import reference_of
 from experiments.common.tables import to_markdown
 from experiments.common.views import view_of
@@ -87,7 +87,7 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
 
     A table of the paper without finished runs is made of the published rows alone, and its protocol is ``None``.
     """
-    published = load_published(options.key)
+    published = find_published(options.key)
     benchmark = benchmark_of(options.key)
     group = benchmark.group or partial(protocols, metrics=[metric.name for metric in benchmark.metrics])
     found: Sequence[Protocol] = group(runs)
@@ -120,7 +120,7 @@ def drawn(options: ReportOptions, part: Part) -> list[DrawnPicture]:
         return draw_for_paper_and_page(partial(benchmark.pictures, protocol))
     if len(benchmark.metrics) < 2:
         return []
-    reference = reference_of(protocol, benchmark.metrics, options.report.reference, load_published(options.key))
+    reference = reference_of(protocol, benchmark.metrics, options.report.reference, find_published(options.key))
     return draw_for_paper_and_page(partial(draw_pictures, material_of(benchmark, protocol, reference)))
 
 

@@ -65,7 +65,7 @@ class TableRequest:
 
     benchmark: Benchmark
     protocol: Protocol | None
-    published: Published
+    published: Published | None  # None: nobody has printed any
     reference: str = "auto"
     show_published: bool = True
     later: bool = False

@@ -97,6 +97,11 @@ def load_published(benchmark: str) -> Published:
     )
 
 
+def find_published(benchmark: str) -> Published | None:
+    """The same, or ``None`` for a benchmark that has no such file."""
+    return load_published(benchmark) if (FOLDER / f"{benchmark}.json").exists() else None
+
+
 def published_reference(benchmark: str, metrics: Sequence[str] | None = None) -> list[float]:
     """The paper's single-task values, in the order of ``metrics`` (names) or else of the file.
 

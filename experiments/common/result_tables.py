@@ -31,16 +31,17 @@ class Reference(NamedTuple):
     description: str
 
 
-def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, published: Published) -> Reference:
+def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, published: Published | None) -> Reference:
     """The values that Δm is measured against: ``published`` (the paper's), ``ours``, or a named published row.
 
     ``ours`` is the mean of the protocol's complete single-task rows. Raises :class:`UserError` if there is none.
     ``auto`` is ours where such rows exist and the protocol is not the published one, since errors of shorter
-    training against the paper's single-task values say nothing; else published.
+    training against the paper's single-task values say nothing; else published. Without published results
+    (``None``) it is ours.
     """
     if name == "auto":
-        comparable = not protocol_differences(protocol, published.protocols[PAPER])
-        name = "ours" if protocol.stl is not None and not comparable else "published"
+        comparable = published is not None and not protocol_differences(protocol, published.protocols[PAPER])
+        name = "ours" if published is None or (protocol.stl is not None and not comparable) else "published"
     if name == "ours":
         row = protocol.stl
         if row is None:
@@ -48,14 +49,14 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
             raise UserError(
                 f"report.reference=ours needs a single-task run of every task in one seed, and protocol "
                 f"{protocol.name} has no such set{lacking}; run method=stl with its settings, "
-                "use report.reference=published, or choose another protocol=DIGEST."
+                f"{'' if published is None else 'use report.reference=published, '}or choose another protocol=DIGEST."
             )
         values = tuple(fmean(seed[metric.name] for seed in row.values.values()) for metric in metrics)
         seeds = len(row.values)
         return Reference(values, f"our own single-task runs (mean of {seeds} seed{'s' if seeds > 1 else ''})")
     key = PAPER if name == "published" else name
-    if key not in published.references:
-        known = ", ".join(["auto", "published", "ours", *published.references])
+    if published is None or key not in published.references:
+        known = ", ".join(["auto", "ours", *(["published", *published.references] if published else [])])
         raise UserError(f"report.reference {name!r} is unknown; choose one of {known}.")
     by_name = dict(zip(published.metrics, published.reference(key), strict=True))
     entry = published.references[key]

@@ -30,6 +30,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(content)
     (folder / "experiments" / "waves" / "__init__.py").write_text("")
+    (entry,) = re.findall(
+        r"to `BENCHMARKS` in `experiments/benchmarks.py`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL
+    )
+    with open(folder / "experiments" / "benchmarks.py", "a") as file:
+        file.write(entry)
     return folder
 
 

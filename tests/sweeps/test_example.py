@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,25 @@ def test_its_single_tasks_are_a_run_each(waves: Path, tmp_path: Path, monkeypatc
     assert sweep(monkeypatch, "method=stl", f"run.root={tmp_path}") == 0
     names = sorted(path.name.rpartition("-")[0] for path in tmp_path.glob("stl-*"))
     assert names == ["stl-task0-seed0", "stl-task1-seed0"]
+
+
+def test_its_report_needs_no_published_rows(waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("stl", "ls", "cagrad"):
+        assert sweep(monkeypatch, f"method={method}", f"run.root={tmp_path / 'runs'}") == 0
+    command = ["experiments.report", "benchmark=waves", f"root={tmp_path / 'runs'}", f"out={tmp_path / 'report'}"]
+    report = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=waves,
+        env=os.environ | {"PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert report.returncode == 0, report.stderr
+    lines = [line for line in report.stdout.splitlines() if line.startswith("| ")]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["**ours, seed 0**", "STL", "LS", "CAGrad"]
+    assert "our own single-task runs" in report.stdout
+    page = (tmp_path / "report" / "waves" / "index.html").read_text()
+    assert "Waves (synthetic)" in page
 
 
 def test_its_settings_are_checked(
