@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def waves(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def waves(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The same in this process: ``experiments.waves`` can be imported and finds its configuration."""
     monkeypatch.setattr(experiments, "__path__", [*experiments.__path__, str(project / "experiments")])
     monkeypatch.setattr(config, "CONFIGS", project / "configs")
