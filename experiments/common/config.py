@@ -40,10 +40,14 @@ class TrainerConfig:
 
 @dataclass
 class OptimizerConfig:
-    """Adam; ``method_lr`` is the learning rate of the method's own parameters (UW)."""
+    """Adam; ``method_lr`` is the learning rate of the method's own parameters (UW).
+
+    ``fused``: one kernel instead of one a parameter, the same up to float32's rounding.
+    """
 
     lr: float = MISSING
     method_lr: float = MISSING
+    fused: bool = False
 
 
 @dataclass
