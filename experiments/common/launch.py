@@ -99,6 +99,7 @@ def train_problem(
         record=record,
         epochs=config.trainer.epochs,
         checkpoint_every=config.run.checkpoint_every,
+        checkpoint_seconds=config.run.checkpoint_seconds,
         device=device,
         tracker=open_tracker(settings["logger"], folder, record) if parallel.is_first() else NoTracker(),
         show_progress=config.run.progress and parallel.is_first(),
