@@ -40,10 +40,14 @@ class TrainerConfig:
 
 @dataclass
 class OptimizerConfig:
-    """Adam; ``method_lr`` is the learning rate of the method's own parameters (UW)."""
+    """Adam; ``method_lr`` is the learning rate of the method's own parameters (UW).
+
+    ``fused``: one kernel instead of one a parameter, the same up to float32's rounding.
+    """
 
     lr: float = MISSING
     method_lr: float = MISSING
+    fused: bool = False
 
 
 @dataclass
@@ -84,6 +88,13 @@ class RunConfig:
 
 
 @dataclass
+class SupervisedRunConfig(RunConfig):
+    """``checkpoint_seconds``: no checkpoint comes sooner than this after the last; a large network's take seconds."""
+
+    checkpoint_seconds: float = 0.0
+
+
+@dataclass
 class SearchConfig:
     """``split``: whose Δm a search minimises; ``test`` only where there is no validation split, and to be told."""
 
@@ -112,6 +123,7 @@ class BaseConfig:
 class SupervisedConfig(BaseConfig):
     """What the benchmarks that go through a data set have in common."""
 
+    run: SupervisedRunConfig = field(default_factory=SupervisedRunConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
@@ -168,6 +180,8 @@ def check_supervised(config: SupervisedConfig) -> None:
     check_base(config)
     require(config.trainer.epochs >= 1, "trainer.epochs", config.trainer.epochs, "at least 1")
     require(config.trainer.batch_size >= 1, "trainer.batch_size", config.trainer.batch_size, "at least 1")
+    seconds = config.run.checkpoint_seconds
+    require(0 <= seconds < float("inf"), "run.checkpoint_seconds", seconds, "0 (every one is written) or more")
     for name in ("lr", "method_lr"):
         value = getattr(config.optimizer, name)
         require(0 < value < float("inf"), f"optimizer.{name}", value, "a positive number")

@@ -189,6 +189,7 @@ class Run:
         epochs: int,
         checkpoint_every: int,
         device: torch.device,
+        checkpoint_seconds: float = 0.0,
         tracker: Tracker | None = None,
         show_progress: bool = True,
         keep_network: bool = True,
@@ -196,6 +197,7 @@ class Run:
     ) -> None:
         self.problem, self.method, self.optimizer, self.scheduler = problem, method, optimizer, scheduler
         self.folder, self.record, self.epochs, self.checkpoint_every = folder, record, epochs, checkpoint_every
+        self.checkpoint_seconds, self._saved = checkpoint_seconds, time.perf_counter()
         self.device, self.show_progress = device, show_progress
         self.keep_network, self.pictures = keep_network, pictures
         self.tracker = tracker or NoTracker()
@@ -270,7 +272,7 @@ class Run:
                 self._leave(signals[0], started)
             if self.checkpoint_every and progress.step % self.checkpoint_every == 0 and progress.step < len(batches):
                 started = self._count_time(started, training=True)
-                self._save()
+                self._save_if_due()
         self._count_time(started, training=True)
 
     def _end_epoch(self, epoch: int) -> dict[str, Any]:
@@ -303,7 +305,7 @@ class Run:
         progress.epoch, progress.step = epoch + 1, 0
         self.sums = EpochSums(len(self.problem.tasks), self.device)
         self.tracker.log(flat_metrics(entry), epoch)  # before it is saved: rather twice than never, if killed between
-        self._save()
+        self._save_if_due()
         self._write("running")
         return entry
 
@@ -338,6 +340,10 @@ class Run:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], self.device)
 
+    def _save_if_due(self) -> None:
+        if time.perf_counter() - self._saved >= self.checkpoint_seconds:
+            self._save()
+
     def _save(self) -> None:
         if not parallel.is_first():
             return
@@ -353,6 +359,7 @@ class Run:
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         save_checkpoint(self.folder, state)
+        self._saved = time.perf_counter()
 
     def _leave(self, signal_number: int, started: float) -> None:
         """Save all and exit with the status that shells expect of a signal."""

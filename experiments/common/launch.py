@@ -18,6 +18,7 @@ from experiments.common.checkpoint import remove_checkpoints
 from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
 from experiments.common.memory import keep_freed_memory
+from experiments.common.optimizer import make_optimizer
 from experiments.common.records import claim, new_record, read_record, run_name
 from experiments.common.tracking import NoTracker, Pictures, open_tracker
 from methods import Method
@@ -86,10 +87,7 @@ def train_problem(
         method.distribute()
         if share_batch_norm(problem.model) and getattr(method, "task_gradients", None) == "auto":
             method.task_gradients = "loop"  # type: ignore[attr-defined] # nothing vectorises over a collective
-    groups: list[dict[str, Any]] = [{"params": list(problem.model.parameters())}]
-    if own := method.parameters():
-        groups.append({"params": own, "lr": config.optimizer.method_lr})
-    optimizer = torch.optim.Adam(groups, lr=config.optimizer.lr)
+    optimizer = make_optimizer(problem.model, method, config.optimizer)
     record = new_record(config.benchmark, settings, device, data)
     record["environment"]["processes"] = parallel.size()
     return Run(
@@ -101,6 +99,7 @@ def train_problem(
         record=record,
         epochs=config.trainer.epochs,
         checkpoint_every=config.run.checkpoint_every,
+        checkpoint_seconds=config.run.checkpoint_seconds,
         device=device,
         tracker=open_tracker(settings["logger"], folder, record) if parallel.is_first() else NoTracker(),
         show_progress=config.run.progress and parallel.is_first(),

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECORD = "record.json"
 
-#: Parts of a configuration that do not change a run's numbers, and so not its identity (nor does ``data.root``).
+#: Parts of a configuration that do not change a run's numbers, and so not its identity.
 _NOT_IDENTITY = ("run", "logger", "search")
+#: Single settings of other parts, likewise; as the number of threads, ``fused`` changes the last digits at most.
+_NOT_IDENTITY_EITHER = {"data": ("root",), "optimizer": ("fused",)}
 #: Parts in which the rows of one table may differ.
 _NOT_PROTOCOL = (*_NOT_IDENTITY, "agent", "method", "seed")
 
@@ -64,8 +66,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without(config: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in parts}
-    if "data" in kept:
-        kept["data"] = {key: value for key, value in kept["data"].items() if key != "root"}
+    for part, settings in _NOT_IDENTITY_EITHER.items():
+        if part in kept:
+            kept[part] = {key: value for key, value in kept[part].items() if key not in settings}
     return kept
 
 

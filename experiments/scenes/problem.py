@@ -24,7 +24,7 @@ from experiments.scenes.accelerate import accelerated
 from experiments.scenes.augment import augmented, step_generator
 from experiments.scenes.config import SceneConfig
 from experiments.scenes.data import load_frames, test_batches, training_order
-from experiments.scenes.frames import Frames
+from experiments.scenes.frames import Batch, Frames
 from experiments.scenes.losses import task_losses, valid_pixels
 from experiments.scenes.metrics import SceneMetrics
 from experiments.scenes.model import make_network
@@ -63,12 +63,17 @@ class SceneProblem:
         order = training_order(self.frames, self.config.trainer.batch_size, self.config.seed, epoch)
         return [(epoch, step, positions) for step, positions in enumerate(order)]
 
-    def losses(self, handle: tuple[int, int, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def batch(self, handle: tuple[int, int, Tensor]) -> Batch:
+        """The frames of one of :meth:`batches` on the device, augmented as this step of a run has them."""
         epoch, step, positions = handle
         batch = self.frames.batch(positions).to(self.device)
-        if self.config.data.augment:
-            generator = step_generator(self.config.seed, epoch, step)
-            batch = augmented(batch, generator, inverse_depth=self.scenes.inverse_depth)
+        if not self.config.data.augment:
+            return batch
+        generator = step_generator(self.config.seed, epoch, step)
+        return augmented(batch, generator, inverse_depth=self.scenes.inverse_depth)
+
+    def losses(self, handle: tuple[int, int, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        batch = self.batch(handle)
         if parallel.size() == 1:
             predictions, representation = self.forward(batch.image)
             return task_losses(predictions, batch, self.tasks), representation

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from experiments.common import engine
 from experiments.common.config import CONFIGS
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
@@ -92,3 +95,35 @@ def test_a_broken_run_resumes_to_the_same_numbers(
 @pytest.mark.parametrize("model", ["mtan", "segnet"])
 def test_both_networks(model: str, tmp_path: Path) -> None:
     assert run(tmp_path, f"model.network={model}", "trainer.epochs=1")["status"] == "finished"
+
+
+def test_checkpoints_keep_their_distance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    monkeypatch.setattr(engine, "save_checkpoint", lambda folder, state: written.append(state["progress"]["epoch"]))
+    run(tmp_path / "all", "method=ls")
+    assert written == [0, 1, 1, 2]  # after the first of two steps, and after each of two epochs
+    written.clear()
+    run(tmp_path / "few", "method=ls", "run.checkpoint_seconds=1000")
+    assert written == []
+
+
+def test_a_signal_writes_a_checkpoint_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ["method=nash_mtl", "run.checkpoint_seconds=1000"]
+    unbroken = run(tmp_path / "unbroken", *settings)
+    original, calls = SceneProblem.losses, 0
+
+    def losses(self: SceneProblem, handle: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            os.kill(os.getpid(), signal.SIGTERM)  # as timeout does
+        return original(self, handle)
+
+    monkeypatch.setattr(SceneProblem, "losses", losses)
+    with pytest.raises(SystemExit) as status:
+        run(tmp_path / "stopped", *settings)
+    assert status.value.code == 128 + signal.SIGTERM
+    resumed = run(tmp_path / "stopped", *settings)
+    assert calls == 4, "the steps before the signal are not made again"
+    times = {"seconds": 0, "train_seconds": 0}
+    assert [{**epoch, **times} for epoch in resumed["epochs"]] == [{**epoch, **times} for epoch in unbroken["epochs"]]

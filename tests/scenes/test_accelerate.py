@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 
 import pytest
 import torch
 from torch import Tensor
 
 from experiments.nyuv2.scene_set import NYUV2
+from experiments.scenes import segnet
 from experiments.scenes.accelerate import SpeedConfig, accelerated
 from experiments.scenes.model import NETWORKS, make_network
 from methods import get_method
@@ -38,6 +41,24 @@ def test_layout_and_compilation_change_nothing(name: str, speed: SpeedConfig) ->
     # Batch normalisation over 2 x 1 x 2 values amplifies the last digits.
     for gradient, fast in zip(gradients, fast_gradients, strict=True):
         torch.testing.assert_close(fast, gradient, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None, reason="inductor needs a C++ compiler (g++, or CXX)"
+)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_inductor_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two stages of one convolution: every kind of operation, a fifth of the kernels to compile.
+    monkeypatch.setattr(segnet, "FILTERS", (4, 4))
+    monkeypatch.setattr(segnet, "DEPTHS", (1, 1))
+    torch.manual_seed(0)
+    network = make_network(name, NYUV2.channels).double()
+    other, images = copy.deepcopy(network), torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    losses, gradients = step(network, SpeedConfig(), images)
+    fast_losses, fast_gradients = step(other, SpeedConfig(compile="inductor"), images)
+    assert fast_losses == pytest.approx(losses, rel=1e-10)
+    for gradient, fast in zip(gradients, fast_gradients, strict=True):
+        torch.testing.assert_close(fast, gradient, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
