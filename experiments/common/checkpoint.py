@@ -58,7 +58,8 @@ def save_network(folder: Path, network: torch.nn.Module) -> None:
             torch.save(network.state_dict(), file)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"cannot write {path}: {error}; free space, choose another run.root or set run.keep_network=false."
+            f"cannot write {path}: {_reason(error)}; "
+            "free space, choose another run.root or set run.keep_network=false."
         ) from error
 
 
