@@ -6,7 +6,8 @@ Prints, as a Markdown table, every figure that differs from the recomputed one b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.stats import rankdata
 
 from experiments.common.errors import exits_cleanly
 from experiments.common.metrics import delta_m
+from experiments.common.options import parse_options
 from experiments.common.published import FOLDER, Published, PublishedRow, load_published
 
 _NO_REASON = "values and figure were probably rounded, or averaged over seeds, separately"
@@ -98,8 +100,14 @@ def _half_unit(value: float) -> float:
     return 0.5 * 10.0 ** -len(repr(float(value)).partition(".")[2])
 
 
+@dataclass
+class NoOptions:
+    """There is nothing to set."""
+
+
 @exits_cleanly
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parse_options(NoOptions, arguments, description=__doc__)
     print(markdown(), end="")
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from experiments.common.errors import exits_cleanly
+from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
 from experiments.common.published import PAPER, Published, PublishedRow, load_published
 from experiments.common.wandb_tracker import log_results, start_run
@@ -98,6 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choices = {"mode": ["online", "offline"]}
     options = parse_options(BaselineOptions, arguments, choices=choices, description=__doc__)
     published = load_published(options.benchmark)
+    if not 0 < options.timeout_seconds < float("inf"):
+        raise UserError(f"timeout_seconds is {options.timeout_seconds}; expected a positive number.")
+    try:
+        Path(options.out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write in {options.out}: {error.strerror}; choose another out.") from error
     count = 0
     for row in baselines(published, options.later):
         run = start_run(

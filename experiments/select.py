@@ -20,6 +20,7 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
+from experiments.benchmarks import BENCHMARKS
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
 from experiments.common.records import find_records
@@ -37,7 +38,7 @@ class SelectOptions:
 
 @exits_cleanly
 def main(arguments: Sequence[str] | None = None) -> None:
-    choices_of = {"split": ["validation", "test"]}
+    choices_of = {"benchmark": list(BENCHMARKS), "split": ["validation", "test"]}
     options = parse_options(SelectOptions, arguments, choices=choices_of, description=__doc__)
     records = [record for _, record in find_records(Path(options.root), options.benchmark)]
     choices = choose(records, options.over, options.split)

@@ -77,7 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     root = Path(options.root)
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; give root=FOLDER, where the runs are.")
-    runs = [run for run in run_states(root) if options.benchmark in (None, run.benchmark)]
+    if options.limit < 0:
+        raise UserError(f"limit is {options.limit}; give a number of lines, or 0 for all.")
+    found = list(run_states(root))
+    runs = [run for run in found if options.benchmark in (None, run.benchmark)]
+    if found and not runs:
+        there = ", ".join(sorted({run.benchmark for run in found}))
+        raise UserError(f"{root} has no runs of {options.benchmark}; it has runs of {there}.")
     if options.format == "json":
         print("\n".join(json.dumps(asdict(run)) for run in runs))
     elif not runs:

@@ -7,6 +7,7 @@ import io
 import os
 import resource
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -53,6 +54,35 @@ def raise_signal_in_step(module_name: str, problem: str, n: int, number: int) ->
         return original(self, handle)
 
     cls.losses = losses
+
+
+def raise_signal_in_evaluation(module_name: str, n: int, number: int, again: bool = False) -> None:
+    """Send a signal to this process before the ``n``-th batch (or step) that is evaluated in a module.
+
+    If a batch follows that one, the process ends with status 99. ``again``: a second signal comes as the checkpoint
+    is written.
+    """
+    module = importlib.import_module(module_name)
+    original, save, calls = module.uninterrupted, torch.save, 0
+
+    def watched(batches: Iterable[Any]) -> Iterator[Any]:
+        nonlocal calls
+        for batch in original(batches):
+            calls += 1
+            if calls > n:
+                os._exit(99)
+            if calls == n:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    def saving(*args: Any) -> None:
+        if calls == n:
+            os.kill(os.getpid(), number)
+        save(*args)
+
+    module.uninterrupted = watched  # type: ignore[attr-defined]
+    if again:
+        torch.save = saving
 
 
 def limit_file_size(n_bytes: int) -> None:

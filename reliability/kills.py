@@ -72,7 +72,7 @@ def check_kills(
         method = list(trainer.methods)[i % len(trainer.methods)]
         arguments = [*given, *trainer.methods[method]]
         if method not in unbroken:
-            unbroken[method] = _unbroken(trainer, arguments, folder, method)
+            unbroken[method] = unbroken_run(trainer, arguments, folder, method)
         expected, seconds = unbroken[method]
         outcomes.append(
             _broken(trainer, arguments, folder, f"{number.name}-{seed}-{i}-{method}", expected, seconds, number, draw)
@@ -81,7 +81,7 @@ def check_kills(
     return outcomes
 
 
-def _unbroken(trainer: Trainer, arguments: list[str], folder: Path, name: str) -> tuple[dict[str, Any], float]:
+def unbroken_run(trainer: Trainer, arguments: list[str], folder: Path, name: str) -> tuple[dict[str, Any], float]:
     """The numbers of a run without a break, and the seconds that a run takes once its data is there."""
     root, log = folder / f"unbroken-{name}", folder / "log"
     for checkpoints in (

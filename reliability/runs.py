@@ -6,6 +6,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from experiments.common.claims import CLAIM
 from experiments.common.records import RECORD
 from experiments.common.run_states import PLANS
 
@@ -21,7 +23,7 @@ from experiments.common.run_states import PLANS
 TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds", "seconds_per_episode")
 
 #: What a finished run means to leave, MT10 a policy and the others a network.
-_KEPT = {RECORD, ".lock", "multirun.yaml", "network.pt", "policy.pt"}
+_KEPT = {RECORD, "multirun.yaml", "network.pt", "policy.pt"}
 
 # Children of a server that has imported everything once: a start takes a tenth of a second instead of five.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -67,6 +69,7 @@ def _child(
     os.dup2(output, 1)
     os.dup2(output, 2)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     if cwd is not None:
         os.chdir(cwd)
     command = importlib.import_module(module)
@@ -96,4 +99,5 @@ def read_records(root: Path) -> list[dict[str, Any]]:
 
 def leftovers(root: Path) -> set[str]:
     """Names of the files below ``root`` that finished runs should not have left; plans of sweeps stay."""
-    return {path.name for path in root.rglob("*") if path.is_file() and path.parent.name != PLANS} - _KEPT
+    names = {path.name for path in root.rglob("*") if path.is_file() and path.parent.name != PLANS}
+    return {name for name in names - _KEPT if not name.startswith(CLAIM)}

@@ -13,13 +13,14 @@ from experiments.qm9.molecules import save_molecules
 class Trainer(NamedTuple):
     """A trainer and a tiny run of it.
 
-    ``module`` has the command's ``main``. ``tiny``: overrides for a run of three epochs that takes a checkpoint after
-    every step. ``data(folder)`` makes what the run reads, once, and returns the overrides that name it; runs are
-    carried out with ``folder`` as their working directory. ``methods``: overrides that choose a method with
-    something to restore.
+    ``module`` has the command's ``main``, ``evaluation`` is the module in which it evaluates. ``tiny``: overrides for
+    a run of three epochs that takes a checkpoint after every step. ``data(folder)`` makes what the run reads, once,
+    and returns the overrides that name it; runs are carried out with ``folder`` as their working directory.
+    ``methods``: overrides that choose a method with something to restore.
     """
 
     module: str
+    evaluation: str
     tiny: tuple[str, ...]
     data: Callable[[Path], list[str]]
     methods: dict[str, tuple[str, ...]]
@@ -63,6 +64,7 @@ _SCENES = (
 TRAINERS: dict[str, Trainer] = {
     "qm9": Trainer(
         module="experiments.qm9.train",
+        evaluation="experiments.qm9.train",
         tiny=(
             *("model.dim=8", "model.edge_hidden=8", "data.train=24", "data.validation=6", "data.test=8"),
             *("trainer.batch_size=6", "schedule.patience=0", "schedule.factor=0.5"),
@@ -71,10 +73,13 @@ TRAINERS: dict[str, Trainer] = {
         data=_qm9,
         methods=STATEFUL,
     ),
-    "nyuv2": Trainer("experiments.nyuv2.train", _SCENES, _rendered("rooms"), STATEFUL),
-    "cityscapes": Trainer("experiments.cityscapes.train", _SCENES, _rendered("streets"), STATEFUL),
+    "nyuv2": Trainer("experiments.nyuv2.train", "experiments.scenes.problem", _SCENES, _rendered("rooms"), STATEFUL),
+    "cityscapes": Trainer(
+        "experiments.cityscapes.train", "experiments.scenes.problem", _SCENES, _rendered("streets"), STATEFUL
+    ),
     "mt10": Trainer(
         module="experiments.mt10.train",
+        evaluation="experiments.mt10.evaluate",
         tiny=(
             *("preset=control", "tasks=[east,north]", "sac.width=8", "sac.batch_per_task=4", "trainer.steps=80"),
             *("trainer.initial_steps=30", "trainer.evaluate_every=20", "trainer.evaluation_episodes=1"),

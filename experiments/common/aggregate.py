@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from experiments.common.errors import UserError
 from experiments.common.names import METHOD_NAMES as NAMES
-from experiments.common.records import digest, protocol_digest, read_record
+from experiments.common.records import check_record, damaged, digest, protocol_digest, read_record
 from experiments.common.summaries import read_summaries
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
@@ -27,16 +25,6 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
 STL = "stl"
 #: What tells data sets apart; the split's seed does not.
 _PROVENANCE = ("source", "synthetic", "train", "validation", "test")
-_FIELDS: dict[str, type] = {
-    "benchmark": str,
-    "name": str,
-    "status": str,
-    "method": dict,
-    "seed": int,
-    "protocol": str,
-    "config": dict,
-    "data": dict,
-}
 
 
 class Run(NamedTuple):
@@ -48,9 +36,10 @@ class Run(NamedTuple):
     def epochs(self) -> list[dict[str, Any]]:
         """The record's epochs, read now; raises :class:`UserError` if the record is damaged or gone."""
         record = read_record(self.path.parent)
-        if record is None or not isinstance(record.get("epochs"), list):
-            raise _damaged(self.path, "its epochs are missing")
-        return record["epochs"]
+        if record is None:
+            raise damaged(self.path, "its epochs are missing")
+        epochs: list[dict[str, Any]] = record["epochs"]
+        return epochs
 
     @property
     def method(self) -> str:
@@ -103,15 +92,9 @@ def load_runs(root: Path, benchmark: str) -> list[Run]:
     """All records of a benchmark below ``root``, by path; raises :class:`UserError` for a damaged one."""
     runs = []
     for path, record in read_summaries(root):
-        for name, kind in _FIELDS.items():
-            if not isinstance(record.get(name), kind):
-                raise _damaged(path, f"{name!r} is missing or not a {kind.__name__}")
+        check_record(path, record)
         if record["benchmark"] != benchmark:
             continue
-        if not isinstance(record["method"].get("name"), str):
-            raise _damaged(path, "'method' has no name")
-        if record["status"] == "finished":
-            _check_metrics(path, record)
         runs.append(Run(path, record))
     return runs
 
@@ -210,7 +193,7 @@ def _values(runs: list[Run], metrics: Sequence[str]) -> dict[int, dict[str, floa
     for run in runs:
         found = run.record["results"]["metrics"]
         if missing := [name for name in metrics if name not in found]:
-            raise _damaged(run.path, f"its results lack {', '.join(missing)}")
+            raise damaged(run.path, f"its results lack {', '.join(missing)}")
         values[run.record["seed"]] = {name: float(found[name]) for name in metrics}
     return values
 
@@ -224,7 +207,7 @@ def _single_task_values(
         row = found.setdefault(run.record["seed"], {})
         own = {name: value for name, value in run.record["results"]["metrics"].items() if name in metrics}
         if both := sorted(set(own) & set(row)):
-            raise _damaged(run.path, f"another single-task run of its seed reports {', '.join(both)} as well")
+            raise damaged(run.path, f"another single-task run of its seed reports {', '.join(both)} as well")
         row.update(own)
     missing = {seed: [name for name in metrics if name not in row] for seed, row in found.items()}
     complete = {seed: {m: float(row[m]) for m in metrics} for seed, row in found.items() if not missing[seed]}
@@ -271,17 +254,3 @@ def _default_options(name: str) -> dict[str, Any]:
 
 def _data_digest(run: Run) -> str:
     return digest({name: run.record["data"].get(name) for name in _PROVENANCE})
-
-
-def _check_metrics(path: Path, record: dict[str, Any]) -> None:
-    results = record.get("results")
-    metrics = results.get("metrics") if isinstance(results, dict) else None
-    if not isinstance(metrics, dict) or not metrics:
-        raise _damaged(path, "it is finished but has no results")
-    for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise _damaged(path, f"the result {name} is {value!r}, not a finite number")
-
-
-def _damaged(path: Path, what: str) -> UserError:
-    return UserError(f"{path} is not a whole run record: {what}; delete its folder and run again.")

@@ -35,11 +35,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         os.replace(folder / _NEW, current)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"cannot write {current}: {_reason(error)}; free space or choose another run.root."
+            f"cannot write {current}: {disk_error(error)}; free space or choose another run.root."
         ) from error
 
 
-def _reason(error: BaseException) -> str:
+def disk_error(error: BaseException) -> str:
     """What the disk said: torch hides it behind an error of its own, raised while it handled the disk's."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
@@ -58,7 +58,8 @@ def save_network(folder: Path, network: torch.nn.Module) -> None:
             torch.save(network.state_dict(), file)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"cannot write {path}: {error}; free space, choose another run.root or set run.keep_network=false."
+            f"cannot write {path}: {disk_error(error)}; "
+            "free space, choose another run.root or set run.keep_network=false."
         ) from error
 
 

@@ -1,111 +1,203 @@
-"""Claims: a run folder belongs to one process at a time, and to the next one once that process has died."""
+"""Claims: a run folder belongs to one process at a time, and to the next one once that process has died.
+
+A claim is a file ``.claim-N``; the one with the highest number counts. Where that has been given back, or its process
+is dead, the next number is to be had: a file that must not be there yet is made by one process only, on network
+file systems without locks too. The file that counts is never deleted, so that a process that was slow
+between looking and taking finds a higher number than its own, and withdraws.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from experiments.common.errors import UserError
 
-LOCK = ".lock"
+CLAIM = ".claim-"
 #: Seconds between two signs of life of a holder, and after how many of them it counts as dead elsewhere.
 BEAT, MISSED = 20.0, 3
+_LONG_AGO = 3600.0  # seconds: a claim without a sign of life since then is free without being watched
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def claim(folder: Path) -> Iterator[bool]:
     """Hold a run folder for this process; yields ``False`` if another process holds it.
 
-    The claim is a lock of the operating system, which ends with the process, however that ends. Some shared file
-    systems keep such locks to one host; so the holder also writes its host and process into the lock file and
-    touches it as long as it lives. A claim of another host that the lock alone would grant is watched for a minute
-    and taken over only if it is not touched in that time.
+    A claim ends with its process, however that ends: the system's lock on its file says so on the same machine and,
+    where the file system passes locks on, on others. Elsewhere it is told by signs of life: the holder touches the
+    file, and a claim of another machine is watched for a minute before it is taken over. A process that finds on
+    waking up (from SIGSTOP, a sleeping machine, a lost network) that its claim has been taken over ends at once.
     Raises :class:`UserError` if the folder cannot be written in.
     """
-    path = folder / LOCK
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+")  # noqa: SIM115 (closed below, after the run)
+        taken = _take(folder)
+        if taken is not None:
+            for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                leftover.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another run.root.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        holder = read_holder(path)
-        if holder is not None and holder[0] != socket.gethostname() and _beats(path):
-            yield False
-            return
-        for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
-        try:
-            os.truncate(path, 0)
-            os.pwrite(file.fileno(), json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode(), 0)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror}; free space or choose another run.root."
-            ) from error
-        ended = threading.Event()
-        threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
-        try:
-            yield True
-        finally:
-            ended.set()
-            file.truncate(0)
-
-
-def read_holder(path: Path) -> tuple[str, int] | None:
-    """Host and process number in a lock file, or ``None`` if nobody holds it (nor died holding it)."""
+        remedy = "free space or choose" if error.errno in _NO_SPACE else "choose"
+        raise UserError(f"cannot write in {folder}: {error.strerror}; {remedy} another run.root.") from error
+    if taken is None:
+        yield False
+        return
+    number, descriptor = taken
+    ended = threading.Event()
+    life = threading.Thread(target=_beat, args=(folder, number, descriptor, ended), daemon=True)
+    life.start()
     try:
-        content = json.loads(path.read_text())
-        return content["host"], content["process"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        yield True
+    finally:
+        ended.set()
+        life.join()
+        _give_back(descriptor)
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a living process holds the folder, without touching its lock: by its signs of life and, on this host,
-    by whether the process exists."""
-    path = folder / LOCK
-    holder = read_holder(path)
-    if holder is None or time.time() - path.stat().st_mtime > MISSED * BEAT:
+    """Whether a living process holds the folder; of one on another machine, by its last sign of life."""
+    try:
+        number = _newest(folder)
+        held, touched = _look(folder, number) if number else (False, 0.0)
+    except OSError:
         return False
-    host, process = holder
-    if host == socket.gethostname():
+    return time.time() - touched <= MISSED * BEAT if held is None else held
+
+
+def _take(folder: Path) -> tuple[int, int] | None:
+    """The number and the open file of a new claim, or ``None`` if the folder is another's."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        newest = _newest(folder)
         try:
-            os.kill(process, 0)
-        except ProcessLookupError:
+            if newest and not _is_free(folder, newest):
+                return None
+            descriptor = os.open(_path(folder, newest + 1), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except (FileExistsError, FileNotFoundError):
+            time.sleep(0.01)  # another process was faster; its claim is looked at next
+            continue
+        try:
+            _sign(descriptor)
+        except OSError:
+            _give_back(descriptor)
+            raise
+        numbers = _numbers(folder)
+        if max(numbers) > newest + 1:
+            _path(folder, newest + 1).unlink(missing_ok=True)
+            os.close(descriptor)
+            continue
+        for number in numbers:
+            if number <= newest:
+                _path(folder, number).unlink(missing_ok=True)
+        return newest + 1, descriptor
+
+
+def _sign(descriptor: int) -> None:
+    """Lock a claim where locks are to be had, and then say whose it is."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for those who only try whether it is locked
+        locked = True
+    except OSError:
+        locked = False
+    os.write(descriptor, json.dumps({**_machine(), "process": os.getpid(), "locked": locked}).encode())
+
+
+def _give_back(descriptor: int) -> None:
+    """Free a claim for everybody: its last sign of life is long ago."""
+    with suppress(OSError):
+        os.utime(descriptor, (0, 0))
+    os.close(descriptor)
+
+
+def _is_free(folder: Path, number: int) -> bool:
+    """Whether a claim has been given back or its process is dead, if need be by watching it for a minute."""
+    held, first = _look(folder, number)
+    if held is None and _now(folder) - first > _LONG_AGO:
+        return True
+    until = time.monotonic() + MISSED * BEAT
+    while held is None and time.monotonic() < until:
+        time.sleep(min(1.0, BEAT / 4))
+        held, touched = _look(folder, number)
+        if held is None and touched != first:
             return False
-        except PermissionError:
-            pass  # another user's
+    return not held
+
+
+def _look(folder: Path, number: int) -> tuple[bool | None, float]:
+    """Whether a claim is held, ``None`` where only time can tell, and the time of its last sign of life."""
+    with open(_path(folder, number)) as file:  # whose opening has a network file system ask its server
+        touched = os.fstat(file.fileno()).st_mtime
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True, touched
+        except OSError:
+            pass  # there are no locks here
+        try:
+            holder = json.load(file)
+            here = all(holder[key] == value for key, value in _machine().items())
+            process, locked = int(holder["process"]), holder["locked"]
+        except (ValueError, KeyError, TypeError):
+            return None, touched  # just made, and not yet signed
+    if touched == 0 or (here and (locked or not _exists(process))):
+        return False, touched
+    return None, touched
+
+
+def _beat(folder: Path, number: int, descriptor: int, ended: threading.Event) -> None:
+    while not ended.wait(BEAT):
+        with suppress(OSError):  # a disk that is away for a while
+            os.utime(descriptor)
+            if _newest(folder) > number:
+                message = "was taken over while this process stood still, and goes on in the one that took it."
+                print(f"error: {folder.name} {message}", file=sys.stderr, flush=True)
+                os._exit(1)  # nothing more may be written, and everything is whole at any moment
+
+
+def _numbers(folder: Path) -> list[int]:
+    names = [name.removeprefix(CLAIM) for name in os.listdir(folder) if name.startswith(CLAIM)]
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def _newest(folder: Path) -> int:
+    """The number of the claim that counts; 0 where there has never been one."""
+    return max(_numbers(folder), default=0)
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{CLAIM}{number}"
+
+
+def _machine() -> dict[str, str]:
+    """What tells machines apart on which locks and process numbers mean the same: two may share a name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = ""
+    return {"host": socket.gethostname(), "boot": boot}
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
     return True
 
 
-def _beat(path: Path, ended: threading.Event) -> None:
-    while not ended.wait(BEAT):
-        try:
-            os.utime(path)
-        except OSError:
-            return  # the folder has been deleted
-
-
-def _beats(path: Path) -> bool:
-    """Whether a lock file is touched while it is watched; one untouched for an hour is not watched any longer."""
-    seen = path.stat().st_mtime
-    if time.time() - seen > 3600:
-        return False
-    until = time.monotonic() + MISSED * BEAT
-    while time.monotonic() < until:
-        if path.stat().st_mtime != seen:
-            return True
-        time.sleep(min(1.0, BEAT / 4))
-    return False
+def _now(folder: Path) -> float:
+    """The time by the clock that dates the folder's files, which need not be this machine's."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime

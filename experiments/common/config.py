@@ -295,7 +295,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                     raise  # a defect of ours; before the first job it is Hydra's way to refuse an override
                 fail(one_line(error))
             except KeyboardInterrupt:
-                fail("interrupted before there was anything to save; run again to start anew.")
+                fail("interrupted outside the training loop; run again to go on from what is saved.")
                 raise SystemExit(128 + signal.SIGINT) from None
             if failed:
                 raise SystemExit(1)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from experiments.common import parallel
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
 from experiments.common.errors import Diverged, UserError
-from experiments.common.interruption import interruption
+from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
 from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
@@ -66,7 +66,11 @@ class Problem(Protocol):
         """
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """The metrics on one of ``splits``; with ``delta_m`` where all tasks are trained."""
+        """The metrics on one of ``splits``; with ``delta_m`` where all tasks are trained.
+
+        Its batches go through :func:`experiments.common.interruption.uninterrupted`; it changes nothing and draws no
+        random number, so that it can be broken off and repeated.
+        """
 
     def score(self, metrics: dict[str, dict[str, float]]) -> float:
         """What selection and a plateau schedule minimise, from the metrics of all splits."""
@@ -269,7 +273,8 @@ class Run:
             progress.step += 1
             display.step()
             if signals:
-                self._leave(signals[0], started)
+                self._count_time(started, training=True)
+                self._leave(signals[0])
             if self.checkpoint_every and progress.step % self.checkpoint_every == 0 and progress.step < len(batches):
                 started = self._count_time(started, training=True)
                 self._save_if_due()
@@ -279,8 +284,12 @@ class Run:
         started = time.perf_counter()
         progress = self.progress
         self.problem.model.eval()
-        with torch.no_grad():
-            metrics = {split: _of_first(self.problem.evaluate(split)) for split in self.problem.splits}
+        try:
+            with torch.no_grad():
+                metrics = {split: _of_first(self.problem.evaluate(split)) for split in self.problem.splits}
+        except Interrupted as signal_:  # the resumed run stands at the epoch's last step and evaluates anew
+            self._count_time(started)
+            self._leave(signal_.number)
         for split, values in metrics.items():
             if bad := {name: value for name, value in values.items() if not math.isfinite(value)}:
                 listed = ", ".join(f"{name} {value}" for name, value in bad.items())
@@ -361,9 +370,8 @@ class Run:
         save_checkpoint(self.folder, state)
         self._saved = time.perf_counter()
 
-    def _leave(self, signal_number: int, started: float) -> None:
+    def _leave(self, signal_number: int) -> NoReturn:
         """Save all and exit with the status that shells expect of a signal."""
-        self._count_time(started, training=True)
         self._save()
         self._end("interrupted")
         parallel.wait_for_all()  # torchrun ends all processes once one has left

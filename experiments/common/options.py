@@ -29,8 +29,8 @@ def parse_options(
     a dot. Text is taken as it stands (a digest may look like a number), a list is written ``[a,b]``.
     ``choices``: what a setting, or each entry of a list, may be. With ``-h`` or ``--help`` among the arguments,
     ``description`` (the command's docstring) is printed and the process ends.
-    Raises :class:`UserError` for an unknown key, a value that does not fit its type or its choices, and a
-    setting that is missing.
+    Raises :class:`UserError` for an unknown key, a value that does not fit its type or its choices, an empty text,
+    and a setting that is missing.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if description is not None and {"-h", "--help"} & set(arguments):
@@ -38,11 +38,12 @@ def parse_options(
         raise SystemExit(0)
     types = dict(_settings(schema))
     known = list(types)
+    listed = f"the settings are {', '.join(known)}" if known else "there are no settings"
     config = OmegaConf.structured(schema)
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or not key:
-            raise UserError(f"argument {argument!r} is not key=value; the settings are {', '.join(known)}.")
+            raise UserError(f"argument {argument!r} is not key=value; {listed}.")
         reason = None if key in known else f"{key} is unknown"
         try:
             if reason is None:
@@ -51,7 +52,7 @@ def parse_options(
         except (OmegaConfBaseException, YAMLError) as error:
             reason = str(error).splitlines()[0]
         if reason is not None:
-            raise UserError(f"{argument!r} cannot be used ({reason}); the settings are {', '.join(known)}.")
+            raise UserError(f"{argument!r} cannot be used ({reason}); {listed}.")
     allowed = {key: [str(choice) for choice in values] for key, values in (choices or {}).items()}
     for key in known:
         if OmegaConf.is_missing(config, key):
@@ -62,6 +63,9 @@ def parse_options(
         wrong = [entry for entry in (value if OmegaConf.is_list(value) else [value]) if str(entry) not in names]
         if value is not None and wrong:
             raise UserError(f"{key}={wrong[0]} cannot be used; choose from {', '.join(names)}.")
+    for key in known:
+        if OmegaConf.select(config, key) == "":
+            raise UserError(f"{key} is ''; give {key}=VALUE, or leave it out.")
     options = OmegaConf.to_object(config)
     assert isinstance(options, schema)
     return options

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -78,6 +79,13 @@ def total(tensor: Tensor) -> Tensor:
 def mean(tensor: Tensor) -> Tensor:
     """The mean over the processes, on all of them."""
     return total(tensor) / size() if size() > 1 else tensor
+
+
+def signals(received: Sequence[int]) -> list[int]:
+    """The signals on which all processes leave: this one's own or, where another has received one, SIGTERM."""
+    if size() == 1:
+        return list(received)
+    return [signal.SIGTERM] if total(torch.tensor(float(bool(received)))) else []
 
 
 def of_first(values: Sequence[float]) -> list[float]:

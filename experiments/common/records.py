@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -34,6 +35,18 @@ _NOT_IDENTITY = ("run", "logger", "search")
 _NOT_IDENTITY_EITHER = {"data": ("root",), "optimizer": ("fused",)}
 #: Parts in which the rows of one table may differ.
 _NOT_PROTOCOL = (*_NOT_IDENTITY, "agent", "method", "seed")
+
+#: What every record says of its run, with the types.
+_FIELDS: dict[str, type] = {
+    "benchmark": str,
+    "name": str,
+    "status": str,
+    "method": dict,
+    "seed": int,
+    "protocol": str,
+    "config": dict,
+    "data": dict,
+}
 
 _PACKAGES = (
     *("torch", "torch-geometric", "torchvision", "numpy", "scipy", "cvxpy", "hydra-core"),
@@ -124,7 +137,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """The record in a run folder, or ``None`` where there is none; raises :class:`UserError` if it is damaged."""
     path = folder / RECORD
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -133,7 +146,38 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is not a run record ({error}); delete its folder and run again.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT or "benchmark" not in record:
         raise UserError(f"{path} has an unknown record format; it needs format {FORMAT}.")
+    check_record(path, record)
+    if not isinstance(record.get("epochs"), list):
+        raise damaged(path, "its epochs are missing")
     return record
+
+
+def check_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Raise :class:`UserError` where a record, with or without its epochs, does not say what its run is."""
+    for name, kind in _FIELDS.items():
+        if not isinstance(record.get(name), kind):
+            raise damaged(path, f"{name!r} is missing or not a {kind.__name__}")
+    if not isinstance(record["method"].get("name"), str):
+        raise damaged(path, "'method' has no name")
+    if record["status"] == "finished":
+        _check_results(path, record.get("results"))
+
+
+def _check_results(path: Path, results: Any) -> None:
+    metrics = results.get("metrics") if isinstance(results, dict) else None
+    if not isinstance(metrics, dict) or not metrics:
+        raise damaged(path, "it is finished but has no results")
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise damaged(path, f"the result {name} is {value!r}, not a finite number")
+
+
+def damaged(path: Path, what: str) -> UserError:
+    return UserError(f"{path} is not a whole run record: {what}; delete its folder and run again.")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number that a record may hold")
 
 
 def find_records(root: Path, benchmark: str) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -72,7 +72,7 @@ def objective(record: Mapping[str, Any] | None, split: str) -> float:
 
 def _score(record: Mapping[str, Any], split: str) -> float | None:
     if split == "test":
-        delta_m: float | None = record["results"]["delta_m"]
+        delta_m: float | None = record["results"].get("delta_m")
         return delta_m
     best = record["epochs"][record["best_epoch"] or 0] if record["epochs"] else {}
     return float(best["score"]) if split in best else None
@@ -125,7 +125,8 @@ def _candidate(value: Any, runs: Sequence[Mapping[str, Any]], seeds: set[int], s
     scores = [_score(run, split) for run in finished]
     known = [score for score in scores if score is not None]
     complete = bool(compared) and len(known) == len(compared)
-    tests = [run["results"]["delta_m"] for run in finished if run["results"]["delta_m"] is not None]
+    deltas = [run["results"].get("delta_m") for run in finished]
+    tests = [delta_m for delta_m in deltas if delta_m is not None]
     return Candidate(
         value=value,
         score=fmean(known) if complete else None,

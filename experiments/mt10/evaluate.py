@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from experiments.common.interruption import uninterrupted
 from experiments.mt10.environments import VectorEnvironment
 from experiments.mt10.learner import Learner
 
@@ -21,13 +22,15 @@ class EpisodeStatistics(NamedTuple):
 
 def evaluate(learner: Learner, environment: VectorEnvironment, episodes: int) -> EpisodeStatistics:
     """Play ``episodes`` episodes of every seed and task, without exploration and without drawing a random number of
-    the learner's."""
+    the learner's.
+
+    Raises :class:`experiments.common.interruption.Interrupted` after a signal, in the midst of an episode."""
     shape = (len(environment.seeds), len(environment.tasks))
     success, returns = np.zeros(shape), np.zeros(shape)
     for _ in range(episodes):
         observations = environment.reset()
         succeeded = np.zeros(shape, dtype=bool)
-        for _ in range(environment.horizon):
+        for _ in uninterrupted(range(environment.horizon)):
             actions = learner.act(torch.from_numpy(observations).to(learner.device), deterministic=True)
             step = environment.step(actions.cpu().numpy())
             observations = step.observations

@@ -11,14 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from experiments.common.errors import UserError
-from experiments.common.interruption import interruption
+from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
 from experiments.common.tracking import Tracker, flat_metrics
@@ -198,7 +198,13 @@ class Training:
         """Evaluate, write the records, and save everything: rather twice than never, if killed between."""
         progress = self.progress
         self.learner.check_finite()
-        statistics = evaluate(self.learner, self.evaluation_environment, self.schedule.evaluation_episodes)
+        undone = self.evaluation_environment.state_dict()
+        try:
+            statistics = evaluate(self.learner, self.evaluation_environment, self.schedule.evaluation_episodes)
+        except Interrupted as signal:
+            self.evaluation_environment.load_state_dict(undone)
+            self._count_time(started)
+            self._leave(signal.number)
         self._count_time(started)
         before = sum(entry["seconds"] for entry in progress.entries[0])
         for index in range(len(self.seeds)):
@@ -281,7 +287,7 @@ class Training:
         }
         save_checkpoint(self.folders[0], state)
 
-    def _leave(self, signal_number: int) -> None:
+    def _leave(self, signal_number: int) -> NoReturn:
         """Save all and exit with the status that shells expect of a signal."""
         self._save()
         for index in range(len(self.seeds)):

@@ -29,13 +29,14 @@ from PIL import Image, ImageDraw, ImageFont
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.files import atomic_write
 from experiments.common.options import parse_options
-from experiments.common.records import read_record
+from experiments.common.records import RECORD, damaged, read_record
 from experiments.mt10.environments import Environments
 from experiments.mt10.policy import load_policy
 from experiments.mt10.problems import CONTROL, open_environments
 from experiments.mt10.render import Camera
 
 _FRAMES_A_SECOND = 20
+_MOST_PIXELS = 2160
 _GREEN, _WHITE = (0, 158, 115), (255, 255, 255)
 
 
@@ -54,8 +55,10 @@ def read_options(arguments: Sequence[str] | None = None) -> PlayOptions:
     options = parse_options(PlayOptions, given, description=__doc__)
     if Path(options.out).suffix not in (".mp4", ".gif"):
         raise UserError(f"out is {options.out!r}; give a file that ends in .mp4 or .gif.")
-    if options.size < 16 or options.size % 2:
-        raise UserError(f"size is {options.size}; give an even number of pixels, at least 16.")
+    if not 16 <= options.size <= _MOST_PIXELS or options.size % 2:
+        raise UserError(
+            f"size is {options.size}; give an even number of pixels, from 16 to at most {_MOST_PIXELS}."
+        )
     if options.every < 1:
         raise UserError(f"every is {options.every}; give at least 1 step.")
     return options
@@ -85,14 +88,16 @@ def play(options: PlayOptions) -> dict[str, int | None]:
     record = read_record(folder)
     if record is None or record["benchmark"] != "mt10":
         raise UserError(f"{folder} holds no MT10 run; give the folder with its record.json, below run.root.")
-    config = record["config"]
-    if config["profile"] == CONTROL:
+    try:
+        profile, tasks = record["config"]["profile"], list(record["data"]["tasks"])
+    except KeyError as error:
+        raise damaged(folder / RECORD, f"{error} is missing") from error
+    if profile == CONTROL:
         raise UserError("the control problem has nothing to draw; give a run of a Meta-World profile.")
-    tasks = list(record["data"]["tasks"])
     if options.task is not None and options.task not in tasks:
         raise UserError(f"task is {options.task!r}; the run has {', '.join(tasks)}.")
     environment = open_environments(
-        config["profile"], tasks=tasks, seeds=[record["seed"]], backend="lean", workers=0, evaluation=True
+        profile, tasks=tasks, seeds=[record["seed"]], backend="lean", workers=0, evaluation=True
     )
     assert isinstance(environment, Environments)
     shown = [options.task] if options.task is not None else tasks

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from experiments.common.checkpoint import disk_error
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write
+from experiments.common.records import RECORD, damaged
 from experiments.mt10.environments import VectorEnvironment
 from experiments.mt10.learner import Learner
 from experiments.mt10.sac import SACOptions
@@ -28,8 +30,11 @@ def save_policy(folder: Path, learner: Learner, index: int) -> None:
     try:
         with atomic_write(folder / POLICY) as file:
             torch.save(parameters, file)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(f"cannot write {folder / POLICY}: {error}; free space or choose another run.root.") from error
+    except (OSError, RuntimeError) as error:
+        reason = disk_error(error)
+        raise UserError(
+            f"cannot write {folder / POLICY}: {reason}; free space or choose another run.root."
+        ) from error
 
 
 def load_policy(folder: Path, record: Mapping[str, Any], environment: VectorEnvironment) -> Learner:
@@ -41,14 +46,19 @@ def load_policy(folder: Path, record: Mapping[str, Any], environment: VectorEnvi
     if not path.exists():
         raise UserError(f"{folder} holds no {POLICY}; it is written when a run finishes, so give a finished one.")
     n_tasks = len(environment.tasks)
+    try:
+        agent = record["config"]["agent"]["name"]
+        options = SACOptions(**{**record["config"]["sac"], "capture": "none"})
+    except (KeyError, TypeError) as error:
+        raise damaged(folder / RECORD, f"its configuration is of another version ({error})") from error
     learner = Learner(
-        record["config"]["agent"]["name"],
+        agent,
         n_tasks=n_tasks,
         observation_size=environment.observation_size,
         action_size=environment.action_size,
         seeds=[record["seed"]],
         make_method=lambda seed: get_method("ls", n_tasks),  # takes no part in acting
-        options=SACOptions(**{**record["config"]["sac"], "capture": "none"}),
+        options=options,
         tasks=environment.tasks,
     )
     try:

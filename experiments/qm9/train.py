@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from experiments.common import parallel
 from experiments.common.config import command, make_method
+from experiments.common.interruption import uninterrupted
 from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
 from experiments.common.parallel import share
@@ -59,7 +60,7 @@ class QM9Problem:
         indices = self.data.splits[split]
         total = torch.zeros(len(METRICS), dtype=torch.float64, device=self.data.dense.targets.device)
         parts = list(evaluation_order(indices, self.data.dense.size, _EVALUATION_BATCH))
-        for part in parts[parallel.rank() :: parallel.size()]:
+        for part in uninterrupted(parts[parallel.rank() :: parallel.size()]):
             total += self._error(part)[0].abs().double().sum(dim=0)
         errors = reported_errors(parallel.total(total) / len(indices), self.data.std)
         if self.main_task is not None:

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import StepLR
 from experiments.common import parallel
 from experiments.common.batch_norm import set_present
 from experiments.common.config import make_method
+from experiments.common.interruption import uninterrupted
 from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
 from experiments.common.reference import reference_values
@@ -93,7 +94,7 @@ class SceneProblem:
             protocol=self.config.trainer.metrics,
             tasks=self.tasks,
         )
-        for batch in test_batches(self.frames, scenes.paper_batch):
+        for batch in uninterrupted(test_batches(self.frames, scenes.paper_batch)):
             batch = batch.to(self.device)
             metrics.update(self.forward(batch.image)[0], batch)
         values = metrics.compute()

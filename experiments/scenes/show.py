@@ -38,13 +38,13 @@ def show(scenes: SceneSet, options: ShowOptions) -> Path:
 
     Raises :class:`UserError` for a run that is not finished, not of this set, or without its network or data.
     """
+    if options.count is not None and options.count < 1:
+        raise UserError(f"count is {options.count}; expected at least 1, or leave it out for every test frame.")
     folder = Path(options.run)
     record = _finished(scenes, folder)
     config = _configuration(folder, record)
     if options.root is not None:
         config.data.root = options.root
-    if options.count is not None and options.count < 1:
-        raise UserError(f"count is {options.count}; expected at least 1, or leave it out for every test frame.")
     device = choose_device(options.device)
     network = network_of(scenes, config)
     load_network(folder, network)

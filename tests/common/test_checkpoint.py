@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write .*run.keep_network=false"):
         save_network(tmp_path / "file", network(0))
+
+
+def test_a_full_disk_under_a_network_is_named_as_what_it_is(tmp_path: Path) -> None:
+    """By a limit on the size of files, in a process of its own; torch's error would be "unexpected pos"."""
+    script = f"""
+import resource
+from pathlib import Path
+from torch import nn
+from experiments.common.checkpoint import save_network
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+save_network(Path({str(tmp_path)!r}), nn.Linear(300, 300))
+"""
+    root = Path(__file__).resolve().parents[2]
+    said = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True).stderr
+    assert f"cannot write {tmp_path / NETWORK}: File too large; free space, choose" in said
+    assert list(tmp_path.iterdir()) == []

@@ -1,13 +1,10 @@
-"""Records, claims and files: whole or not there, one holder at a time, no number that JSON does not know."""
+"""Records, checkpoints and files: whole or not there, no number that JSON does not know."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ import torch
 from experiments.common.checkpoint import CURRENT, PREVIOUS, load_checkpoint, remove_checkpoints, save_checkpoint
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, sha256, write_json
-from experiments.common.records import RECORD, claim, find_records, protocol_digest, read_record, run_name
+from experiments.common.records import RECORD, find_records, protocol_digest, read_record, run_name
 from tests.common.made_up import config, record, write
 
 CPU = torch.device("cpu")
@@ -119,54 +116,6 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / RECORD).mkdir()
     with pytest.raises(UserError, match=r"cannot read .*; make it readable or delete its folder"):
         read_record(tmp_path)
-
-
-# --- claims -------------------------------------------------------------------------------------------------
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from experiments.common.records import claim
-with claim(Path(sys.argv[1])) as claimed:
-    print(claimed, flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_claim_excludes_others_until_its_process_dies(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "True\n"
-        with claim(tmp_path / "run") as claimed:
-            assert not claimed
-        with claim(tmp_path / "another") as claimed:
-            assert claimed
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    with claim(tmp_path / "run") as claimed:
-        assert claimed
-    with claim(tmp_path / "run") as claimed:
-        assert claimed, "a claim ends with its block"
-
-
-def test_a_claim_clears_what_a_killed_process_left_and_nothing_else(tmp_path: Path) -> None:
-    for name in (RECORD, CURRENT, "notes.tmp", f".{RECORD}.x.tmp", ".checkpoint.new.y.tmp"):
-        (tmp_path / name).write_text("{}")
-    with claim(tmp_path):
-        assert {path.name for path in tmp_path.iterdir()} == {RECORD, CURRENT, "notes.tmp", ".lock"}
-
-
-def test_only_the_holder_clears(tmp_path: Path) -> None:
-    with claim(tmp_path) as first:
-        (tmp_path / ".being-written.tmp").write_text("")
-        with claim(tmp_path) as second:
-            assert first and not second
-        assert (tmp_path / ".being-written.tmp").exists()
 
 
 # --- checkpoints --------------------------------------------------------------------------------------------

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.common.claims import claim
+from experiments.common.claims import _machine, claim
 from experiments.common.files import write_json
 from experiments.common.run_states import run_states
 from experiments.status import main
@@ -36,10 +35,11 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
     write(tmp_path, with_epochs(4, seed=2), "broken")
     write(tmp_path, with_epochs(0, seed=3, status="failed") | {"error": "the loss is not finite"}, "diverged")
     write(tmp_path, with_epochs(0, seed=6), "damaged").write_text('{"format": 1')
-    for seed, (host, process) in enumerate([(socket.gethostname(), DEAD), ("another", 1), ("another", 1)], start=7):
+    for seed, (host, process) in enumerate([(None, DEAD), ("another", 1), ("another", 1)], start=7):
         folder = write(tmp_path, with_epochs(5, seed=seed), f"seed{seed}").parent
-        (folder / ".lock").write_text(json.dumps({"host": host, "process": process}))
-    os.utime(folder / ".lock", (time.time() - 3600,) * 2)
+        own = {"host": host} if host else {}
+        write_json(folder / ".claim-1", {**_machine(), **own, "process": process, "locked": True})
+    os.utime(folder / ".claim-1", (time.time() - 3600,) * 2)
     running = write(tmp_path, with_epochs(5, seed=4), "alive").parent
     with claim(running):
         found = states(tmp_path)
@@ -82,30 +82,3 @@ def test_the_command_prints_counts_progress_and_errors(tmp_path: Path, capsys: p
     with pytest.raises(SystemExit):
         main([f"root={tmp_path / 'nowhere'}"])
     assert "nowhere is not a folder; give root=FOLDER" in capsys.readouterr().err
-
-
-def test_a_claim_that_another_host_keeps_up_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experiments.common import claims
-
-    monkeypatch.setattr(claims, "BEAT", 0.2)
-    lock = tmp_path / ".lock"
-    lock.write_text(json.dumps({"host": "another", "process": 1}))
-    os.utime(lock)
-    touched = []
-    sleep = time.sleep
-
-    def sleep_while_the_other_touches(seconds: float) -> None:
-        sleep(seconds)
-        if len(touched) < 1:
-            touched.append(os.utime(lock))
-
-    monkeypatch.setattr(claims.time, "sleep", sleep_while_the_other_touches)
-    with claim(tmp_path) as claimed:
-        assert not claimed, "it shows signs of life"
-    with claim(tmp_path) as claimed:
-        assert claimed, "it no longer does"
-        before = lock.stat().st_mtime_ns
-        sleep(0.7)
-        assert lock.stat().st_mtime_ns > before, "the holder shows signs of life"
-        assert json.loads(lock.read_text()) == {"host": socket.gethostname(), "process": os.getpid()}
-    assert lock.read_text() == ""

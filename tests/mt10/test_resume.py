@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from experiments.common.checkpoint import CURRENT, PREVIOUS
+from experiments.common.claims import CLAIM
 from experiments.common.errors import UserError
 from experiments.common.records import RECORD, claim, run_name
 from experiments.mt10 import loop
@@ -76,7 +77,7 @@ def test_killed_between_two_checkpoints(
             with pytest.raises(Killed):
                 run(arguments)
     assert [numbers(record) for record in run(arguments)] == unbroken[case]
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {RECORD, ".lock", POLICY}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {RECORD, f"{CLAIM}4", POLICY}
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from experiments.common.files import write_json
+from tests.cityscapes import forms as streets
 from tests.common.made_up import all_metrics, record, write
+from tests.mt10 import made_up as mt10
 from tests.nyuv2.forms import npy_folder
 
 Row = tuple[list[str], str, str] | tuple[list[str], str, str, Callable[[Path], None]]
@@ -33,38 +36,22 @@ EVERY_TRAINER: list[Row] = [
     (["logger.name=mlflow"], "logger.name is 'mlflow'", "wandb"),
     (["logger=wandb", "logger.mode=sometimes"], "logger.mode is 'sometimes'", "online, offline or null"),
     (["logger.timeout_seconds=-1"], "logger.timeout_seconds is -1.0", "expected a positive number"),
-    (["report.reference=theirs"], "report.reference is 'theirs'", "expected published or ours"),
-    (["report.reference=ours"], "report.reference=ours needs finished STL runs", "run method=stl first"),
     # keys
     (["nope=1"], "the setting nope is unknown", "there are benchmark, preset, seed"),
     (["sed=1"], "the setting sed is unknown; did you mean seed?", "There are benchmark"),
     (["+sed=1"], "the setting sed is unknown; did you mean seed?", "There are benchmark"),
     (["+a/b=c"], "the setting a/b is unknown", "there are benchmark"),
-    (["trainer.epoch=3"], "trainer.epoch is unknown; did you mean trainer.epochs?", "trainer.batch_size"),
-    (["++trainer.epoch=3"], "trainer.epoch is unknown; did you mean trainer.epochs?", "trainer.batch_size"),
-    (["report.foo=1"], "the setting report.foo is unknown", "there are report.reference"),
     (["run.out=here"], "the setting run.out is unknown", "run.root"),
     (["method.max_nrm=1"], "method.max_nrm is unknown; did you mean method.max_norm?", "method.solver"),
     (["+method.max_nrm=1"], "method 'nash_mtl' has no option max_nrm", "its options are update_weights_every"),
-    (["trainers.epochs=3"], "the setting trainers is unknown; did you mean trainer?", "There are"),
     (["~seedd"], "Could not delete from config. 'seedd' does not exist.", ""),
     (["+seed=3"], "An item is already at 'seed'", "remove + prefix: 'seed=3'"),
-    (["trainer.epochs"], "'trainer.epochs' cannot be read as key=value", "quotes"),
     (["=3"], "an override is neither", "such as method=nash_mtl"),
-    (["data.root=a=b c"], "'data.root=a=b c' cannot be read as key=value", "quotes"),
     # types
-    (["trainer.epochs=many"], "trainer.epochs is 'many'", "expected an integer"),
-    (["trainer.epochs=1.5"], "trainer.epochs is 1.5", "expected an integer"),
-    (["trainer.epochs.x=1"], "trainer.epochs", "expected an integer"),
-    (["trainer.epochs=1,2"], "Ambiguous value for argument 'trainer.epochs=1,2'", "--multirun"),
     (["seed=[1,2]"], "seed is [1, 2]", "expected an integer"),
     (["seed=null"], "seed is null", "it needs a value"),
-    (["optimizer.lr=fast"], "optimizer.lr is 'fast'", "expected a number"),
     (["run.progress=perhaps"], "run.progress is 'perhaps'", "expected true or false"),
     (["run.threads=two"], "run.threads is 'two'", "expected an integer"),
-    (["data=null"], "data is null", "it needs a value"),
-    (["report=ours"], "report is a group of settings, not a value", "set report.reference"),
-    (["data.root=${oc.env:THERE_IS_NO_SUCH}"], "data.root cannot be resolved", "'THERE_IS_NO_SUCH' not found"),
     (["method.max_norm=big"], "method.max_norm is 'big'", "expected a number"),
     (["method.update_weights_every=1.5"], "method.update_weights_every is 1.5", "expected an integer"),
     (["method.weight_heads=7"], "method.weight_heads is 7", "expected true or false"),
@@ -72,11 +59,6 @@ EVERY_TRAINER: list[Row] = [
     # values
     (["seed=-1"], "seed is -1", "0 or a positive number"),
     (["seed=99999999999999999999"], "seed is 99999999999999999999", "below 2^63"),
-    (["trainer.epochs=0"], "trainer.epochs is 0", "at least 1"),
-    (["trainer.batch_size=-5"], "trainer.batch_size is -5", "at least 1"),
-    (["optimizer.lr=0"], "optimizer.lr is 0.0", "a positive number"),
-    (["optimizer.lr=nan"], "optimizer.lr is nan", "a positive number"),
-    (["optimizer.method_lr=inf"], "optimizer.method_lr is inf", "a positive number"),
     (["run.checkpoint_every=-1"], "run.checkpoint_every is -1", "0 (off) or more"),
     (["run.threads=0"], "run.threads is 0", "at least 1"),
     (["run.device=gpu"], "run.device 'gpu' cannot be used", "use auto, cpu or cuda"),
@@ -97,8 +79,6 @@ EVERY_TRAINER: list[Row] = [
         "choose one of representation, shared",
     ),
     (["method=mgda", "method.task_gradients=vmap"], "task_gradients is 'vmap'", "auto, loop, batched"),
-    (["+method.main_task=1"], "method 'nash_mtl' has no option main_task", "its options are"),
-    (["method=ls", "method.task_weights=[1,-1,x]"], "method ls", "task_weights is"),
     (["method=ls", "method.task_weights=3"], "method ls", "task_weights"),
     (
         ["run.root={folder}/file/runs"],
@@ -107,6 +87,33 @@ EVERY_TRAINER: list[Row] = [
         lambda folder: (folder / "file").touch(),
     ),
     (["run.root="], "run.root is ''", "a folder"),
+]
+
+#: Of the trainers that go through a data set.
+SUPERVISED: list[Row] = [
+    (["report.reference=theirs"], "report.reference is 'theirs'", "expected published or ours"),
+    (["report.reference=ours"], "report.reference=ours needs finished STL runs", "run method=stl first"),
+    (["trainer.epoch=3"], "trainer.epoch is unknown; did you mean trainer.epochs?", "trainer.batch_size"),
+    (["++trainer.epoch=3"], "trainer.epoch is unknown; did you mean trainer.epochs?", "trainer.batch_size"),
+    (["report.foo=1"], "the setting report.foo is unknown", "there are report.reference"),
+    (["trainers.epochs=3"], "the setting trainers is unknown; did you mean trainer?", "There are"),
+    (["trainer.epochs"], "'trainer.epochs' cannot be read as key=value", "quotes"),
+    (["data.root=a=b c"], "'data.root=a=b c' cannot be read as key=value", "quotes"),
+    (["trainer.epochs=many"], "trainer.epochs is 'many'", "expected an integer"),
+    (["trainer.epochs=1.5"], "trainer.epochs is 1.5", "expected an integer"),
+    (["trainer.epochs.x=1"], "trainer.epochs", "expected an integer"),
+    (["trainer.epochs=1,2"], "Ambiguous value for argument 'trainer.epochs=1,2'", "--multirun"),
+    (["optimizer.lr=fast"], "optimizer.lr is 'fast'", "expected a number"),
+    (["data=null"], "data is null", "it needs a value"),
+    (["report=ours"], "report is a group of settings, not a value", "set report.reference"),
+    (["data.root=${oc.env:THERE_IS_NO_SUCH}"], "data.root cannot be resolved", "'THERE_IS_NO_SUCH' not found"),
+    (["trainer.epochs=0"], "trainer.epochs is 0", "at least 1"),
+    (["trainer.batch_size=-5"], "trainer.batch_size is -5", "at least 1"),
+    (["optimizer.lr=0"], "optimizer.lr is 0.0", "a positive number"),
+    (["optimizer.lr=nan"], "optimizer.lr is nan", "a positive number"),
+    (["optimizer.method_lr=inf"], "optimizer.method_lr is inf", "a positive number"),
+    (["+method.main_task=1"], "method 'nash_mtl' has no option main_task", "its options are"),
+    (["method=ls", "method.task_weights=[1,-1,x]"], "method ls", "task_weights is"),
 ]
 
 QM9: list[Row] = [
@@ -139,11 +146,11 @@ QM9: list[Row] = [
     ),
 ]
 
-NYUV2: list[Row] = [
+#: Of both sets of scenes.
+SCENES: list[Row] = [
     (["data.height=33"], "data.height is 33", "a multiple of 32"),
     (["data.width=0"], "data.width is 0", "a multiple of 32"),
     (["data.height=-32"], "data.height is -32", "a multiple of 32"),
-    (["data.source=kinect"], "data.source is 'kinect'", "auto or store or rooms"),
     (["data.train=0"], "data.train is 0", "at least 1 frame"),
     (["data.test=-7"], "data.test is -7", "at least 1 frame"),
     (["data.train=few"], "data.train is 'few'", "expected an integer"),
@@ -156,25 +163,99 @@ NYUV2: list[Row] = [
     (["trainer.last_epochs=0"], "trainer.last_epochs is 0", "at least 1"),
     (["schedule.step=0"], "schedule.step is 0", "at least 1 epoch"),
     (["schedule.factor=2"], "schedule.factor is 2.0", "above 0, at most 1"),
-    (["method=stl", "method.main_task=3"], "method.main_task is 3", "0 to 2"),
-    (["method=stl", "method.main_task=depth"], "method.main_task is 'depth'", "null or 0 to 2"),
-    (["method=ls", "method.task_weights=[1,2]"], "method ls", "3"),
-    (["data.source=store", "data.root=null"], "no NYUv2 store at data.root, NYUV2_ROOT", "prepare_nyuv2.py"),
-    (["data.source=auto", "data.root={folder}/nowhere"], "{folder}/nowhere", "prepare_nyuv2.py"),
-    (["data.source=auto", "data.root={folder}"], "{folder}", "prepare_nyuv2.py"),
+    (["speed.autocast=float16"], "speed.autocast is 'float16'", "none or bfloat16"),
+    (["speed.compile=yes"], "speed.compile is ", "none or inductor"),
+    (["speed.channels_last=maybe"], "speed.channels_last is 'maybe'", "true or false"),
     (
         ["data.source=auto", "data.root={folder}"],
         "manifest.json is damaged",
-        "prepare_nyuv2.py",
+        "prepare_",
         lambda folder: (folder / "manifest.json").write_text("{"),
     ),
     (
         ["data.source=auto", "data.root={folder}"],
         "has format 99",
-        "prepare_nyuv2.py",
+        "prepare_",
         lambda folder: write_json(folder / "manifest.json", {"format": 99}),
     ),
+    (["data.source=auto", "data.root={folder}/nowhere"], "{folder}/nowhere", "prepare_"),
+    (["data.source=auto", "data.root={folder}"], "{folder}", "prepare_"),
 ]
+
+NYUV2: list[Row] = [
+    *SCENES,
+    (["data.source=kinect"], "data.source is 'kinect'", "auto or store or rooms"),
+    (["method=stl", "method.main_task=3"], "method.main_task is 3", "0 to 2"),
+    (["method=stl", "method.main_task=depth"], "method.main_task is 'depth'", "null or 0 to 2"),
+    (["method=ls", "method.task_weights=[1,2]"], "method ls", "3"),
+    (["data.source=store", "data.root=null"], "no NYUv2 store at data.root, NYUV2_ROOT", "prepare_nyuv2.py"),
+]
+
+CITYSCAPES: list[Row] = [
+    *SCENES,
+    (["data.source=rooms"], "data.source is 'rooms'", "auto or store or streets"),
+    (["method=stl", "method.main_task=2"], "method.main_task is 2", "0 to 1"),
+    (["method=ls", "method.task_weights=[1,2,3]"], "method ls", "2"),
+    (
+        ["data.source=store", "data.root=null"],
+        "no Cityscapes store at data.root, CITYSCAPES_ROOT",
+        "prepare_cityscapes.py",
+    ),
+]
+
+MT10: list[Row] = [
+    (["trainer.step=3"], "trainer.step is unknown; did you mean trainer.steps?", "trainer.initial_steps"),
+    (["trainer.steps=many"], "trainer.steps is 'many'", "expected an integer"),
+    (["trainer.steps=0"], "trainer.steps is 0", "at least 1"),
+    (["trainer.initial_steps=0"], "trainer.initial_steps is 0", "at least 1"),
+    (["trainer.initial_updates=-1"], "trainer.initial_updates is -1", "0 or more"),
+    (["trainer.replay_capacity=0"], "trainer.replay_capacity is 0", "at least 1"),
+    (["trainer.evaluate_every=0"], "trainer.evaluate_every is 0", "at least 1"),
+    (["trainer.evaluation_episodes=0"], "trainer.evaluation_episodes is 0", "at least 1"),
+    (["trainer.reward_scale=0"], "trainer.reward_scale is 0.0", "a positive number"),
+    (["trainer.reward_scale=nan"], "trainer.reward_scale is nan", "a positive number"),
+    (["trainer.epochs=3"], "trainer.epochs is unknown; did you mean trainer.steps?", "trainer.steps"),
+    (["optimizer.lr=0.1"], "the setting optimizer is unknown", "sac"),
+    (["data.root=here"], "the setting data is unknown", "There are"),
+    (["agent=mtl"], "agent mtl is unknown; did you mean mtl_sac?", "one of care"),
+    (["agent.name=mtl"], "agent 'mtl' is unknown", "The agents are"),
+    (["~agent"], "agent.name has no value", "set it with agent.name=VALUE"),
+    (["agent=stl_sac", "method=nash_mtl"], "method nash_mtl has nothing to combine", "use method=ls"),
+    (["method=stl"], "method stl trains one task", "agent=stl_sac with method=ls"),
+    (["method=si"], "method si needs positive losses", "choose another method"),
+    (["method=imtl_g"], "method imtl_g wants", "set method.gradients=shared"),
+    (["row=care_nash"], "row care_nash is unknown", "choose one of"),
+    (["profile=mt50"], "profile is 'mt50'", "expected one of"),
+    (["tasks=[east,up]"], "tasks is ['east', 'up']", "give some of east, north"),
+    (["tasks=[east,east]"], "tasks is ['east', 'east']", "each only once"),
+    (["tasks=[]"], "tasks is []", "give some of"),
+    (["tasks=east"], "tasks is not a list", "such as tasks=[a,b]"),
+    (["backend=fast"], "backend is 'fast'", "expected"),
+    (["sac.width=0"], "sac.width is 0", "at least 1"),
+    (["sac.batch_per_task=-1"], "sac.batch_per_task is -1", "at least 1"),
+    (["sac.lr=0"], "sac.lr is 0.0", "a positive number"),
+    (["sac.lr=inf"], "sac.lr is inf", "a positive number"),
+    (["sac.gamma=1.5"], "sac.gamma is 1.5", "between 0 and 1"),
+    (["sac.tau=-1"], "sac.tau is -1.0", "between 0 and 1"),
+    (["sac.sampling=all"], "sac.sampling is 'all'", "expected one of balanced, mixed"),
+    (["sac.temperature=hot"], "sac.temperature is 'hot'", "expected one of"),
+    (["sac.capture=video"], "sac.capture is 'video'", "expected one of"),
+    (["sac.capture=graph", "sac.sampling=mixed"], "capture=graph needs", "sampling=balanced"),
+    (["agent=care", "method=ls", "sac.task_embedding_file={folder}/none.json"], "{folder}/none.json", ""),
+    (
+        ["agent=care", "method=ls", "sac.task_embedding_file={folder}/embedding.json"],
+        "{folder}/embedding.json",
+        "",
+        lambda folder: (folder / "embedding.json").write_text("{"),
+    ),
+    (["run.workers=-1"], "run.workers is -1", "0 (in this process) or more"),
+    (["run.seeds_together=0"], "run.seeds_together is 0", "1 to 64"),
+    (["seed=9223372036854775807", "run.seeds_together=2"], "seed", ""),
+]
+
+
+def _a_file(folder: Path) -> None:
+    (folder / "file").touch()
 
 
 def _record(**changes: Any) -> Callable[[Path], None]:
@@ -326,11 +407,270 @@ PREPARE_NYUV2: list[Row] = [
     ),
 ]
 
+CITYSCAPES_SOURCE = ["--source", "{folder}/source", "--out", "{folder}/out"]
+
+
+def _npy_street(split: str, part: str, array: np.ndarray | None) -> Callable[[Path], None]:
+    """MTAN's Cityscapes folders in ``folder/source`` with one array replaced, or its file cut off."""
+
+    def make(folder: Path) -> None:
+        path = streets.npy_folder(folder / "source") / split / part / "0.npy"
+        if array is None:
+            path.write_bytes(path.read_bytes()[:100])
+        else:
+            np.save(path, array, allow_pickle=array.dtype == object)
+
+    return make
+
+
+def _official_street(part: str, change: Callable[[Path], None]) -> Callable[[Path], None]:
+    """The official folders in ``folder/source`` with one file changed."""
+
+    def make(folder: Path) -> None:
+        change(next((streets.official_folder(folder / "source") / part / "val").rglob("*.png")))
+
+    return make
+
+
+def _picture(array: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: Image.fromarray(array).save(path)
+
+
+PREPARE_CITYSCAPES: list[Row] = [
+    (CITYSCAPES_SOURCE, "{folder}/source does not exist", "expected the official files"),
+    (
+        CITYSCAPES_SOURCE,
+        "holds no form of Cityscapes that is known",
+        "expected the official files",
+        lambda folder: (folder / "source").mkdir(),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "{folder}/source",
+        "expected the official files",
+        lambda folder: (folder / "source").write_text("no folder"),
+    ),
+    (CITYSCAPES_SOURCE, "0.npy is no whole npy file", "bring it again", _npy_street("train", "image", None)),
+    (
+        CITYSCAPES_SOURCE,
+        "0.npy is no whole npy file",
+        "bring it again",
+        _npy_street("val", "label_7", np.array([{"an": "object"}], dtype=object)),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "shape [10, 10, 1], expected [128, 256, 1]",
+        "0.npy",
+        _npy_street("val", "depth", np.zeros((10, 10, 1))),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "labels 7..7, expected -1..6",
+        "0.npy",
+        _npy_street("val", "label_7", np.full((128, 256), 7.0)),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "not finite",
+        "mark unknown depth by 0",
+        _npy_street("train", "depth", np.full((128, 256, 1), np.nan)),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "colours outside 0..1",
+        "divide them",
+        _npy_street("train", "image", np.full((128, 256, 3), 255.0)),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "unequal numbers of npy files",
+        "bring it again",
+        lambda folder: next((streets.npy_folder(folder / "source") / "val" / "depth").glob("*.npy")).unlink(),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "is missing",
+        "unpack disparity_trainvaltest.zip there",
+        _official_street("disparity", Path.unlink),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "disparity.png",
+        "",
+        _official_street("disparity", lambda path: path.write_bytes(path.read_bytes()[:500])),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "leftImg8bit.png",
+        "expected [1024, 2048, 3]",
+        _official_street("leftImg8bit", _picture(np.zeros((10, 10, 3), np.uint8))),
+    ),
+    (
+        CITYSCAPES_SOURCE,
+        "labelIds.png",
+        "",
+        _official_street("gtFine", _picture(np.full((1024, 2048), 200, np.uint8))),
+    ),
+    (
+        ["--source", "{folder}/source", "--out", "/dev/null/out"],
+        "cannot write /dev/null/out",
+        "choose another --out",
+        lambda folder: (streets.npy_folder(folder / "source"), None)[1],
+    ),
+]
+
+STATUS: list[Row] = [
+    (["root={folder}/nowhere"], "{folder}/nowhere is not a folder", "give root=FOLDER"),
+    (["root="], "root is ''", "give root=VALUE"),
+    (
+        ["root={folder}/file"],
+        "{folder}/file is not a folder",
+        "root=FOLDER",
+        lambda folder: (folder / "file").touch(),
+    ),
+    (["root={folder}/runs", "benchmark=mnist"], "has no runs of mnist", "it has runs of qm9", _record()),
+    (["root={folder}", "limit=-1"], "limit is -1", "0 for all"),
+    (["root={folder}", "limit=few"], "'limit=few' cannot be used", "the settings are root"),
+    (["root={folder}", "format=xml"], "format=xml cannot be used", "choose from text, json"),
+    (["root={folder}", "formatt=json"], "formatt is unknown", "the settings are root, benchmark, limit, format"),
+    (["runs"], "'runs' is not key=value", "the settings are"),
+    (["=runs"], "'=runs' is not key=value", "the settings are"),
+]
+
+SEVERAL = ["benchmark=qm9", "root={folder}/runs"]
+
+
+def _rates(folder: Path, **changes: Any) -> None:
+    """Two finished runs that differ in their learning rate, the second with some fields changed."""
+    for rate in (1e-3, 1e-2):
+        path = write(folder / "runs", record(all_metrics(1.0), optimizer={"lr": rate}))
+    write_json(path, {**json.loads(path.read_text()), **changes})
+
+
+SELECT: list[Row] = [
+    ([], "benchmark is missing", "one of cityscapes"),
+    (["benchmark=mnist"], "benchmark=mnist cannot be used", "choose from cityscapes"),
+    (SEVERAL, "has no qm9 runs with several values of optimizer.lr", "-m experiments.qm9.train -m sweep="),
+    ([*SEVERAL, "split=train"], "split=train cannot be used", "choose from validation, test"),
+    ([*SEVERAL, "over="], "over is ''", "give over=VALUE"),
+    ([*SEVERAL, "over=nonsense"], "several values of nonsense", "make some with", _rates),
+    ([*SEVERAL, "out=/dev/null/x.json"], "cannot write /dev/null/x.json", "choose another place", _rates),
+    (
+        [*SEVERAL, "out={folder}"],
+        "cannot write {folder}",
+        "choose another place",
+        _rates,
+    ),
+    (SEVERAL, "'config' is missing", "delete its folder", lambda folder: _rates(folder, config=3)),
+    (SEVERAL, "'seed' is missing", "delete its folder", lambda folder: _rates(folder, seed=None)),
+    (SEVERAL, "its epochs are missing", "delete its folder", lambda folder: _rates(folder, epochs=None)),
+    (SEVERAL, "has no results", "delete its folder", lambda folder: _rates(folder, results=None)),
+    (SEVERAL, "record.json is not a run record", "delete its folder", _text(b"")),
+    (SEVERAL, "NaN is not a number that a record may hold", "delete its folder", _text(b'{"format": 1, "a": NaN}')),
+    (SEVERAL, "cannot read {folder}/runs/qm9/a/record.json", "delete its folder", _unreadable),
+    ([*SEVERAL, "rot=runs"], "rot is unknown", "the settings are benchmark, root, over, split, out"),
+]
+
+BASELINES: list[Row] = [
+    ([], "benchmark is missing", "give benchmark="),
+    (["benchmark=mnist"], "'mnist'", "there are for cityscapes"),
+    (["benchmark=../qm9"], "'../qm9'", "there are for cityscapes"),
+    (["benchmark=qm9", "mode=sometimes"], "mode=sometimes cannot be used", "choose from online, offline"),
+    (["benchmark=qm9", "later=perhaps"], "'later=perhaps' cannot be used", "the settings are benchmark"),
+    (["benchmark=qm9", "timeout_seconds=soon"], "'timeout_seconds=soon' cannot be used", "the settings are"),
+    (["benchmark=qm9", "timeout_seconds=-1"], "timeout_seconds is -1.0", "a positive number"),
+    (["benchmark=qm9", "timeout_seconds=nan"], "timeout_seconds is nan", "a positive number"),
+    (["benchmark=qm9", "project="], "project is ''", "give project=VALUE"),
+    (["benchmark=qm9", "mode=offline", "out=/dev/null/x"], "cannot write in /dev/null/x", "choose another out"),
+    (
+        ["benchmark=qm9", "mode=offline", "out={folder}/file"],
+        "cannot write in {folder}/file",
+        "choose another out",
+        lambda folder: (folder / "file").touch(),
+    ),
+    (["benchmark=qm9", "projekt=x"], "projekt is unknown", "the settings are benchmark, project"),
+]
+
+CHECK_PUBLISHED: list[Row] = [
+    (["qm9"], "'qm9' is not key=value", "there are no settings"),
+    (["benchmark=qm9"], "benchmark is unknown", "there are no settings"),
+    (["--all"], "'--all' is not key=value", "there are no settings"),
+]
+
+
+def _mt10_run(**changes: Any) -> Callable[[Path], None]:
+    """A made-up MT10 record in ``folder/run`` with some fields changed, and no policy beside it."""
+
+    def make(folder: Path) -> None:
+        entry = mt10.record("mtl_sac", {"name": "ls"}, [[0.5, 0.5]])
+        write_json(folder / "run" / "record.json", {**entry, **changes})
+
+    return make
+
+
+PLAY: list[Row] = [
+    ([], "run is missing", "give run=VALUE"),
+    (["run={folder}/nowhere"], "{folder}/nowhere holds no MT10 run", "give the folder"),
+    (["run={folder}", "out=film.avi"], "out is 'film.avi'", "ends in .mp4 or .gif"),
+    (["run={folder}", "size=7"], "size is 7", "an even number of pixels"),
+    (["run={folder}", "size=100000"], "size is 100000", "at most"),
+    (["run={folder}", "size=big"], "'size=big' cannot be used", "the settings are"),
+    (["run={folder}", "every=0"], "every is 0", "at least 1 step"),
+    (["run={folder}", "speed=3"], "speed is unknown", "the settings are run"),
+    (["run={folder}/run", "--out"], "'out' is not key=value", "the settings are"),
+    (["run={folder}/run"], "holds no policy.pt", "give a finished one", _mt10_run()),
+    (["run={folder}/run", "task=fly"], "task is 'fly'", "the run has reach, push", _mt10_run()),
+    (["run={folder}/run"], "holds no MT10 run", "give the folder", _mt10_run(benchmark="qm9")),
+    (["run={folder}/run"], "'seed' is missing", "delete its folder", _mt10_run(seed=None)),
+    (["run={folder}/run"], "'config' is missing", "delete its folder", _mt10_run(config=None)),
+    (["run={folder}/run"], "'profile'", "delete its folder", _mt10_run(config={})),
+    (["run={folder}/run"], "'tasks'", "delete its folder", _mt10_run(data={})),
+]
+
+
+def _scene_run(**changes: Any) -> Callable[[Path], None]:
+    """A made-up Cityscapes record in ``folder/run`` with some fields changed, and no network beside it."""
+
+    def make(folder: Path) -> None:
+        entry = {**record({"mIoU": 50.0}), "benchmark": "cityscapes", "config": {"benchmark": "cityscapes"}}
+        write_json(folder / "run" / "record.json", {**entry, **changes})
+
+    return make
+
+
+SHOW: list[Row] = [
+    ([], "run is missing", "give run=VALUE"),
+    (["run={folder}/nowhere"], "{folder}/nowhere has no record.json", "give run=FOLDER"),
+    (["run={folder}/run", "count=0"], "count is 0", "at least 1", _scene_run()),
+    (["run={folder}/run", "count=some"], "'count=some' cannot be used", "the settings are"),
+    (["run={folder}/run", "counts=2"], "counts is unknown", "the settings are run, out, count, root, device"),
+    (["run={folder}/run"], "is a run of qm9, not of cityscapes", "give another run", _scene_run(benchmark="qm9")),
+    (["run={folder}/run"], "is not finished (running)", "repeat its command", _scene_run(status="running")),
+    (
+        ["run={folder}/run"],
+        "is of another version",
+        "delete its folder",
+        _scene_run(config={"model": {"depth": 3}}),
+    ),
+    (["run={folder}/run"], "is of another version", "delete its folder", _scene_run(config={})),
+    (["run={folder}/run"], "'config' is missing", "delete its folder", _scene_run(config=None)),
+    (["run={folder}/run"], "'status' is missing", "delete its folder", _scene_run(status=None)),
+]
+
 #: By command; the trainers' own rows follow those of every trainer.
 TABLE: dict[str, list[Row]] = {
-    "qm9": [*EVERY_TRAINER, *QM9],
-    "nyuv2": [*EVERY_TRAINER, *NYUV2],
+    "qm9": [*EVERY_TRAINER, *SUPERVISED, *QM9],
+    "nyuv2": [*EVERY_TRAINER, *SUPERVISED, *NYUV2],
+    "cityscapes": [*EVERY_TRAINER, *SUPERVISED, *CITYSCAPES],
+    "mt10": [*EVERY_TRAINER, *MT10],
     "report": REPORT,
     "figures": FIGURES,
     "prepare_nyuv2": PREPARE_NYUV2,
+    "prepare_cityscapes": PREPARE_CITYSCAPES,
+    "status": STATUS,
+    "select": SELECT,
+    "log_baselines": BASELINES,
+    "check_published": CHECK_PUBLISHED,
+    "play": PLAY,
+    "show": SHOW,
 }

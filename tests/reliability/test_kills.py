@@ -15,7 +15,8 @@ import pytest
 from experiments.common.checkpoint import CURRENT
 from experiments.common.files import write_json
 from reliability import kills
-from reliability.runs import numbers
+from reliability.faults import raise_signal_in_evaluation
+from reliability.runs import finish, numbers, read_records, start
 from reliability.trainers import TRAINERS
 from tests.common.made_up import all_metrics, record, write
 
@@ -45,6 +46,34 @@ def test_gone_within_seconds_of_a_signal(name: str, number: signal.Signals, work
     (outcome,) = kills.check_kills(TRAINERS[name], 1, 1, work / name, number, UNBROKEN[name])
     assert outcome.landed and not outcome.faults, outcome.faults
     assert max(outcome.seconds) < 5
+
+
+@every_trainer
+@pytest.mark.parametrize(
+    ("number", "n", "again"),
+    [(signal.SIGTERM, 1, False), (signal.SIGINT, 3, False), (signal.SIGTERM, 2, True), (signal.SIGHUP, 1, True)],
+)
+def test_a_signal_during_an_evaluation(
+    name: str, number: signal.Signals, n: int, again: bool, work: Path, tmp_path: Path
+) -> None:
+    """The evaluation is broken off before its next batch and repeated by the resumed run, whose numbers are the
+    unbroken one's; a second signal while the first is served loses nothing."""
+    trainer, method = TRAINERS[name], "rlw"  # which draws random numbers
+    arguments = [*trainer.tiny, *trainer.data(work), *trainer.methods[method]]
+    if method not in UNBROKEN[name]:
+        (work / name).mkdir(exist_ok=True)
+        UNBROKEN[name][method] = kills.unbroken_run(trainer, arguments, work / name, method)
+    arguments += [f"run.root={tmp_path / 'runs'}", "run.checkpoint_every=0"]
+    log = tmp_path / "log"
+    broken = start(
+        trainer.module, arguments, log, raise_signal_in_evaluation, trainer.evaluation, n, number, again, cwd=work
+    )
+    assert finish(broken) == 128 + number, log.read_text()
+    assert "interrupted, saved in" in log.read_text() and "Traceback" not in log.read_text()
+    (record,) = read_records(tmp_path / "runs")
+    assert record["status"] == "interrupted"
+    assert finish(start(trainer.module, arguments, log, cwd=work)) == 0, log.read_text()
+    assert kills.faults(tmp_path / "runs", UNBROKEN[name][method][0]) == []
 
 
 def test_faults_are_seen(tmp_path: Path) -> None:
