@@ -24,8 +24,7 @@ _NOT_IDENTITY = ("run.", "logger", "sweep", "search", "hydra", "data.root")  # o
 
 
 class SweepFiles(Callback):
-    """Write ``sweeps/DIGEST.json`` before a sweep and, if it varies the setting ``search.over``, ``search.json`` after
-    it."""
+    """Write ``sweeps/DIGEST.json`` before a sweep, and ``search.json`` after one that varies ``search.over``."""
 
     under_way: DictConfig | None = None  # this process's sweep: one that ends with an error has its choice as well
 

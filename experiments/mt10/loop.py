@@ -113,8 +113,8 @@ class Training:
     def train(self) -> list[dict[str, Any]]:
         """Train to the last step and return the finished records, one a seed.
 
-        Raises :class:`Diverged` for a NaN or infinite loss, gradient or action, :class:`UserError` for a full disk, and
-        ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
+        Raises :class:`Diverged` for a NaN or infinite loss, gradient or action, :class:`UserError` for a full disk,
+        and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
         """
         self._resume()
         display = ProgressDisplay(self._name(), self.schedule.steps, self.progress.step, self.show_progress)

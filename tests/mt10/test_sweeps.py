@@ -1,4 +1,4 @@
-"""Searches for SAC's learning rate, launchers and the status of a sweep: the command lines of the other benchmarks."""
+"""Searches for SAC's learning rate, launchers and the status of a sweep, by the other benchmarks' command lines."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ def test_one_command_searches_the_learning_rate(tmp_path: Path, monkeypatch: pyt
     assert "mtl_sac ls: sac.lr=" in out and "by failures in the last 10 evaluations" in out
     select(["benchmark=mt10", f"root={tmp_path}"])
     assert capsys.readouterr().out.strip() == out.split("\nThe choice is in")[0].strip()
+
+
+def test_another_setting_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    arguments = small(tmp_path, *SHORT, "row=mtl_sac", "seed=0", "search.over=sac.gamma", "sac.gamma=0.8,0.9")
+    status, out, _ = command(["-m", *arguments], monkeypatch, capsys)
+    assert status == 0 and "mtl_sac ls: sac.gamma=0." in out
+    assert json.loads((tmp_path / "search.json").read_text())["over"] == "sac.gamma"
 
 
 def test_fewer_failures_win() -> None:
