@@ -126,7 +126,7 @@ def _waiting(plans: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> Ite
             continue  # nothing but a convenience
         own = [config for config in configs if config.get("benchmark") == benchmark]
         named = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
-        traced = {key for key in named if any(_at(config, key) is not None for config in own)}  # groups may leave none
+        traced = {key for key in named if any(_at(config, key) is not None for config in own)}  # a group may not
         started: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}
         for run in runs:
             values = {key: _value(text) for key, _, text in (override.partition("=") for override in run)}
