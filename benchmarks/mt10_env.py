@@ -5,8 +5,9 @@
 The actions are those of Meta-World's scripted experts with noise (deviation 0.1), recorded before. Each episode of
 150 steps is then replayed by both, one after the other; stock is ``reset`` and ``step`` of Meta-World's task class
 without any wrapper. Times are CPU time of the process: medians over the episodes, microseconds a step, and with the
-reset that begins each episode in steps per second. *differ by*: the largest difference of an observation and of a
-reward. *all ten* (or as many as are given): the sum of the tasks' times, as in a vector step of all.
+reset that begins each episode in steps per second. *mj_step*: how much of a lean step's time passes inside MuJoCo's
+five substeps, which both sides make. *differ by*: the largest difference of an observation and of a reward. *all ten*
+(or as many as are given): the sum of the tasks' times, as in a vector step of all.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Episode(NamedTuple):
     rewards: np.ndarray  # [steps]
     reset: float  # seconds
     steps: float  # seconds
+    physics: float = 0.0  # seconds of another playing of the same, inside mj_step
 
 
 def play(reset: Callable[[], np.ndarray], step: Callable[[Any], tuple[np.ndarray, float]], actions: Any) -> Episode:
@@ -54,6 +56,24 @@ def play(reset: Callable[[], np.ndarray], step: Callable[[Any], tuple[np.ndarray
         observations.append(observation.copy())
         rewards.append(reward)
     return Episode(np.array(observations), np.array(rewards), reset_seconds, seconds)
+
+
+def physics_seconds(lean: LeanEnvironment, goal: int, actions: list[list[float]]) -> float:
+    """CPU seconds inside ``mj_step`` over an episode."""
+    inner, spent = lean._mj_step, 0.0
+
+    def timed(*arguments: Any) -> None:
+        nonlocal spent
+        started = time.process_time()
+        inner(*arguments)
+        spent += time.process_time() - started
+
+    lean._mj_step = timed
+    lean.reset(goal)
+    for action in actions:
+        lean.step(action)
+    lean._mj_step = inner
+    return spent
 
 
 def measure(task: str, rewards: str, n_episodes: int) -> tuple[list[Episode], list[Episode]]:
@@ -76,21 +96,23 @@ def measure(task: str, rewards: str, n_episodes: int) -> tuple[list[Episode], li
         lean.reset(number)  # takes the snapshot, once for each goal
         theirs.append(play(lambda: stock.reset()[0], lambda action: stock.step(action)[:2], actions))
         lists = [action.tolist() for action in actions]
-        ours.append(play(partial(lean.reset, number), lambda action: lean.step(action)[:2], lists))
+        played = play(partial(lean.reset, number), lambda action: lean.step(action)[:2], lists)
+        ours.append(played._replace(physics=physics_seconds(lean, number, lists)))
     return theirs, ours
 
 
-def seconds(episodes: list[Episode]) -> tuple[float, float]:
-    """Median seconds of a reset and of an episode's steps."""
-    return statistics.median(e.reset for e in episodes), statistics.median(e.steps for e in episodes)
+def seconds(episodes: list[Episode]) -> np.ndarray:
+    """Median seconds of a reset, of an episode's steps, and of these inside mj_step where that was measured."""
+    return np.array([statistics.median(getattr(e, part) for e in episodes) for part in ("reset", "steps", "physics")])
 
 
 def row(name: str, stock: np.ndarray, lean: np.ndarray, n_tasks: int, difference: np.ndarray) -> str:
     n_steps = n_tasks * _HORIZON
-    rates = [n_steps / times.sum() for times in (stock, lean)]
+    rates = [n_steps / times[:2].sum() for times in (stock, lean)]
+    inside = lean[2] / lean[1]
     return (
         f"| {name} | {1e3 * stock[0] / n_tasks:.1f} | {1e6 * stock[1] / n_steps:.0f} | {rates[0]:,.0f} "
-        f"| {1e3 * lean[0] / n_tasks:.3f} | {1e6 * lean[1] / n_steps:.0f} | {rates[1]:,.0f} "
+        f"| {1e3 * lean[0] / n_tasks:.3f} | {1e6 * lean[1] / n_steps:.0f} | {inside:.0%} | {rates[1]:,.0f} "
         f"| {rates[1] / rates[0]:.1f}× | {difference[0]:.0e} / {difference[1]:.0e} |"
     )
 
@@ -107,17 +129,18 @@ def main() -> None:
 
     print(f"{arguments.episodes} episodes of {_HORIZON} steps a task, {arguments.rewards} rewards\n")
     print(
-        "| task | stock: reset, ms | step, µs | steps/s | lean: reset, ms | step, µs | steps/s | ratio | differ by |"
+        "| task | stock: reset, ms | step, µs | steps/s | lean: reset, ms | step, µs | mj_step | steps/s | ratio "
+        "| differ by |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---|")
-    stock_sum, lean_sum, largest = np.zeros(2), np.zeros(2), np.zeros(2)
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---|")
+    stock_sum, lean_sum, largest = np.zeros(3), np.zeros(3), np.zeros(2)
     for task in arguments.tasks:
         theirs, ours = measure(task, arguments.rewards, arguments.episodes)
         pairs = list(zip(theirs, ours, strict=True))
         observation = max(np.abs(a.observations - b.observations).max() for a, b in pairs)
         reward = max(np.abs(a.rewards - b.rewards).max() for a, b in pairs)
         difference = np.array([observation, reward])
-        stock, lean = np.array(seconds(theirs)), np.array(seconds(ours))
+        stock, lean = seconds(theirs), seconds(ours)
         print(row(task, stock, lean, 1, difference), flush=True)
         stock_sum, lean_sum, largest = stock_sum + stock, lean_sum + lean, np.maximum(largest, difference)
     print(row("all ten" if len(arguments.tasks) == 10 else "all", stock_sum, lean_sum, len(arguments.tasks), largest))

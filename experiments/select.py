@@ -4,8 +4,9 @@ Settings, each as key=value:
 
   benchmark=qm9               which benchmark (required)
   root=runs                   where the run records are
-  over=optimizer.lr           the setting to choose
-  split=validation            by whose Δm; test only where there is no validation split, and to be told
+  over=null                   the setting to choose; null: the learning rate (what the runs have as search.over)
+  split=null                  by whose Δm: validation, or test where there is nothing else, which is to be told;
+                              null: what the runs have as search.split
   out=null                    where to write the choice as JSON; null: nowhere
 
 For every method that was run with several values, the value of the best mean score over the seeds that all values
@@ -31,8 +32,8 @@ from experiments.common.search import LEARNING_RATE, choose, describe, write_cho
 class SelectOptions:
     benchmark: str = MISSING
     root: str = "runs"
-    over: str = LEARNING_RATE
-    split: str = "validation"
+    over: str | None = None
+    split: str | None = None
     out: str | None = None
 
 
@@ -41,15 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choices_of = {"benchmark": list(BENCHMARKS), "split": ["validation", "test"]}
     options = parse_options(SelectOptions, arguments, choices=choices_of, description=__doc__)
     records = [record for _, record in find_records(Path(options.root), options.benchmark)]
-    choices = choose(records, options.over, options.split)
+    own = records[0]["config"].get("search", {}) if records else {}
+    over, split = options.over or own.get("over", LEARNING_RATE), options.split or own.get("split", "validation")
+    choices = choose(records, over, split)
     if not choices:
         raise UserError(
-            f"{options.root} has no {options.benchmark} runs with several values of {options.over}; make some with "
+            f"{options.root} has no {options.benchmark} runs with several values of {over}; make some with "
             f"`python -m experiments.{options.benchmark}.train -m sweep=learning_rate method=nash_mtl seed=0`."
         )
-    print(describe(choices, options.over, options.split))
+    print(describe(choices, over))
     if options.out is not None:
-        write_choices(Path(options.out), choices, options.over, options.split)
+        write_choices(Path(options.out), choices, over, split)
 
 
 if __name__ == "__main__":

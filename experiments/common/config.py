@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.common.errors import Diverged, UserError
 from experiments.common.hydra_errors import one_line, unknown_setting
-from experiments.common.search import is_search, objective
+from experiments.common.search import LEARNING_RATE, is_search, objective
 from experiments.common.sweeps import SweepFiles
 from experiments.common.tracking import TRACKERS
 from methods import METHODS, Method, get_method
@@ -96,9 +96,13 @@ class SupervisedRunConfig(RunConfig):
 
 @dataclass
 class SearchConfig:
-    """``split``: whose Δm a search minimises; ``test`` only where there is no validation split, and to be told."""
+    """``split``: whose Δm a search minimises; ``test`` only where there is no validation split, and to be told.
+
+    ``over``: the setting that is searched.
+    """
 
     split: str = "validation"
+    over: str = LEARNING_RATE
 
 
 @dataclass
@@ -240,7 +244,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     """Make a function of a configuration into a Hydra command with one-line errors.
 
     ``config_name`` is a file under ``configs/``. Overrides, multirun and ``--help`` are Hydra's. The function returns
-    the run's record, from which a search takes its objective.
+    the run's record (or the records of several seeds), from which a search takes its objective.
     """
 
     def decorate(run: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -265,8 +269,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             def job(config: DictConfig) -> float | None:
                 jobs.append(config)
                 try:  # within the job, so that a multirun goes on with the next one
-                    record = run(config)
-                    return objective(record, config.search.split) if is_search() else None
+                    records = run(config)
+                    return objective(records, config.search.split) if is_search() else None
                 except Diverged as error:
                     if is_search():  # which learns from it
                         print(f"warning: {error}", file=sys.stderr, flush=True)

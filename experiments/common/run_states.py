@@ -91,13 +91,14 @@ def _waiting(plans: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> Ite
             continue  # nothing but a convenience
         own = [config for config in configs if config.get("benchmark") == benchmark]
         named = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
-        keys = [
-            key for key in named if any(_at(config, key) is not None for config in own)
-        ]  # a group may leave no trace
-        started = {tuple(_at(config, key) for key in keys) for config in own}
+        traced = {key for key in named if any(_at(config, key) is not None for config in own)}  # a group may not
+        started: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}
         for run in runs:
             values = {key: _value(text) for key, _, text in (override.partition("=") for override in run)}
-            if run not in announced and tuple(values.get(key) for key in keys) not in started:
+            keys = tuple(key for key in values if key in traced)
+            if keys not in started:
+                started[keys] = {tuple(_at(config, key) for key in keys) for config in own}
+            if run not in announced and tuple(values[key] for key in keys) not in started[keys]:
                 announced.add(run)
                 yield RunState(benchmark, " ".join(run), "waiting")
 

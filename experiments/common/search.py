@@ -2,7 +2,7 @@
 
 The choice is made from the run records alone, so that it is the same whoever carried the runs out, in however many
 attempts. It is by the validation score (Δm or, of a single-task run, its task's error); the test figures of the
-chosen runs are only carried along.
+chosen runs are only carried along. A benchmark without Δm names what it is searched by in ``results.search_score``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
@@ -21,12 +21,19 @@ from experiments.common.records import digest, identity
 LEARNING_RATE = "optimizer.lr"
 
 
+class Score(NamedTuple):
+    """What is minimised, in words, and its value in one run."""
+
+    name: str
+    value: float
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One value of the setting: its runs, and the means of their scores over the seeds that are compared.
 
-    ``score``: validation Δm, or a single task's validation error; ``None`` where a run is missing or has failed.
-    ``test_delta_m``: of the reported epochs, not used for the choice.
+    ``score``: validation Δm, a single task's validation error, or what the records name; ``None`` where a run is
+    missing or has failed. ``test_delta_m``: of the reported epochs, not used for the choice.
     """
 
     value: Any
@@ -39,9 +46,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The best value for one method: ``value`` is ``None`` where there is nothing to choose by, as ``note`` says."""
+    """The best value for one method: ``value`` is ``None`` where there is nothing to choose by, as ``note`` says.
+
+    ``agent``: MT10's, else ``None``. ``by``: what the scores are.
+    """
 
     method: dict[str, Any]
+    agent: str | None
+    by: str
     seeds: tuple[int, ...]
     value: Any
     candidates: tuple[Candidate, ...]
@@ -55,27 +67,32 @@ def is_search() -> bool:
     return HydraConfig.initialized() and "optuna" in str(HydraConfig.get().sweeper.get("_target_", "")).lower()
 
 
-def objective(record: Mapping[str, Any] | None, split: str) -> float:
+def objective(records: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, split: str) -> float:
     """What a search minimises: the score by which a finished run was selected, or its reported test Δm.
 
-    Raises :class:`UserError` where a record has no such figure.
+    ``records``: a run's, or those of the seeds that one process trained, whose mean it is. Raises :class:`UserError`
+    where a record has no such figure.
     """
-    if not record or record.get("status") != "finished":
+    runs = [records] if isinstance(records, Mapping) else list(records or [])
+    if not runs or any(run.get("status") != "finished" for run in runs):
         raise UserError(
             "a run of this search is not finished (another process may be at it); repeat the command when it is."
         )
-    value = _score(record, split)
-    if value is None:
-        raise UserError(f"run {record['name']} has no {split} figure that a search could minimise.")
-    return value
+    scores = [_score(run, split) for run in runs]
+    for run, score in zip(runs, scores, strict=True):
+        if score is None:
+            raise UserError(f"run {run['name']} has no {split} figure that a search could minimise.")
+    return fmean(score.value for score in scores if score is not None)
 
 
-def _score(record: Mapping[str, Any], split: str) -> float | None:
+def _score(record: Mapping[str, Any], split: str) -> Score | None:
     if split == "test":
-        delta_m: float | None = record["results"].get("delta_m")
-        return delta_m
+        results = record["results"]
+        if results.get("delta_m") is not None:
+            return Score(split, float(results["delta_m"]))
+        return Score(**results["search_score"]) if "search_score" in results else None
     best = record["epochs"][record["best_epoch"] or 0] if record["epochs"] else {}
-    return float(best["score"]) if split in best else None
+    return Score(split, float(best["score"])) if split in best else None
 
 
 def choose(
@@ -115,15 +132,24 @@ def _choice(by_value: Mapping[Any, Sequence[Mapping[str, Any]]], split: str) -> 
         note = f"no value has {split} scores"
     else:
         best = min(scored, key=lambda candidate: (candidate.score, candidate.value)).value
-    method = next(iter(by_value.values()))[0]["method"]
-    return Choice(dict(method), tuple(sorted(seeds)), best, tuple(candidates), note)
+    runs = [run for family in by_value.values() for run in family]
+    known = [score for run in runs if run["status"] == "finished" and (score := _score(run, split)) is not None]
+    return Choice(
+        method=dict(runs[0]["method"]),
+        agent=runs[0]["config"].get("agent", {}).get("name"),
+        by=known[0].name if known else split,
+        seeds=tuple(sorted(seeds)),
+        value=best,
+        candidates=tuple(candidates),
+        note=note,
+    )
 
 
 def _candidate(value: Any, runs: Sequence[Mapping[str, Any]], seeds: set[int], split: str) -> Candidate:
     compared = [run for run in runs if run["seed"] in seeds]
     finished = [run for run in compared if run["status"] == "finished"]
     scores = [_score(run, split) for run in finished]
-    known = [score for score in scores if score is not None]
+    known = [score.value for score in scores if score is not None]
     complete = bool(compared) and len(known) == len(compared)
     deltas = [run["results"].get("delta_m") for run in finished]
     tests = [delta_m for delta_m in deltas if delta_m is not None]
@@ -146,19 +172,19 @@ def write_choices(path: Path, choices: Sequence[Choice], over: str, split: str) 
         raise UserError(f"cannot write {path}: {error.strerror}; free space or choose another place.") from error
 
 
-def describe(choices: Sequence[Choice], over: str, split: str) -> str:
+def describe(choices: Sequence[Choice], over: str) -> str:
     """The choices as a text table, one line a method."""
     lines = []
     for choice in choices:
         task = choice.method.get("main_task")
-        name = choice.method["name"] if task is None else f"{choice.method['name']} task {task}"
+        name = " ".join(filter(None, [choice.agent, choice.method["name"], None if task is None else f"task {task}"]))
         scores = ", ".join(
             f"{c.value:g}: {'diverged' if c.failed else '?' if c.score is None else f'{c.score:.2f}'}"
             for c in choice.candidates
         )
         best = "nothing chosen" if choice.value is None else f"{over}={choice.value:g}"
         seeds = f"seeds {', '.join(map(str, choice.seeds))}" if choice.seeds else choice.note
-        lines.append(f"{name}: {best} by {split} ({scores}; {seeds})")
+        lines.append(f"{name}: {best} by {choice.by} ({scores}; {seeds})")
     return "\n".join(lines)
 
 

@@ -17,37 +17,40 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.common.files import write_json
 from experiments.common.records import digest, find_records, now
 from experiments.common.run_states import PLANS
-from experiments.common.search import LEARNING_RATE, choose, describe, write_choices
+from experiments.common.search import choose, describe, write_choices
 
 CHOICES = "search.json"
 _NOT_IDENTITY = ("run.", "logger", "sweep", "search", "hydra", "data.root")  # overrides that name no other run
 
 
 class SweepFiles(Callback):
-    """Write ``sweeps/DIGEST.json`` before a sweep and, if it varies the learning rate, ``search.json`` after it."""
+    """Write ``sweeps/DIGEST.json`` before a sweep, and ``search.json`` after one that varies ``search.over``."""
 
     under_way: DictConfig | None = None  # this process's sweep: one that ends with an error has its choice as well
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepFiles.under_way = config
         if not _is_search(config):
-            runs = expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)])
+            runs = self.planned(expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)]))
             content = {"benchmark": config.benchmark, "runs": runs, "written": now()}
             write_json(Path(config.hydra.sweep.dir) / PLANS / f"{digest(runs)}.json", content)
 
+    def planned(self, runs: list[list[str]]) -> list[list[str]]:
+        """The sweep's runs as the plan has them: by settings that can be told from their records."""
+        return runs
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         SweepFiles.under_way = None
-        rates = {
-            override for run in expand(_overrides(config)) for override in run if _key(override) == LEARNING_RATE
-        }
-        if _is_search(config) or len(rates) > 1:
-            root, split = Path(config.hydra.sweep.dir), config.search.split
+        over, split = config.search.over, config.search.split
+        values = {override for run in expand(_overrides(config)) for override in run if _key(override) == over}
+        if _is_search(config) or len(values) > 1:
+            root = Path(config.hydra.sweep.dir)
             records = [record for _, record in find_records(root, config.benchmark)]
-            choices = choose(records, LEARNING_RATE, split)
+            choices = choose(records, over, split)
             if not choices:
                 return
-            write_choices(root / CHOICES, choices, LEARNING_RATE, split)
-            print(f"{describe(choices, LEARNING_RATE, split)}\nThe choice is in {root / CHOICES}.")
+            write_choices(root / CHOICES, choices, over, split)
+            print(f"{describe(choices, over)}\nThe choice is in {root / CHOICES}.")
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

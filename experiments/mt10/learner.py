@@ -81,7 +81,7 @@ class Learner:
             n_tasks,
             initial=self.options.initial_temperature,
             shared=shares_temperature(self.options.temperature, methods[0][0]),
-            target_entropy=-float(action_size),
+            target_entropy=self.options.target_entropy * action_size,
             lr=self.options.lr,
             methods=[make_method(seed).to(self.device) for seed in self.seeds] if aggregating else None,
             health=self.health,
@@ -279,6 +279,8 @@ def check_options(options: SACOptions) -> None:
     for name in ("gamma", "tau", "encoder_tau"):
         if not 0 <= getattr(options, name) <= 1:
             raise UserError(f"{name} is {getattr(options, name)}; expected a number between 0 and 1.")
+    if not abs(options.target_entropy) < float("inf"):
+        raise UserError(f"target_entropy is {options.target_entropy}; expected a number, such as -1.")
     if options.capture == "graph" and options.sampling == "mixed":
         raise UserError("capture=graph needs batches of one shape; set sampling=balanced or capture=none.")
     if options.capture == "graph" and options.temperature_in_aggregation:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
-from experiments.common.errors import UserError
+from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import now, write_record
@@ -113,8 +113,8 @@ class Training:
     def train(self) -> list[dict[str, Any]]:
         """Train to the last step and return the finished records, one a seed.
 
-        Raises :class:`UserError` if the training diverges (a NaN or infinite loss, gradient or action) or the disk is
-        full, and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
+        Raises :class:`Diverged` for a NaN or infinite loss, gradient or action, :class:`UserError` for a full disk,
+        and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
         """
         self._resume()
         display = ProgressDisplay(self._name(), self.schedule.steps, self.progress.step, self.show_progress)
@@ -124,7 +124,7 @@ class Training:
             except (NonFiniteLoss, NonFiniteGradient) as error:
                 for index in range(len(self.seeds)):
                     self._end(index, "failed", error=str(error))
-                raise UserError(
+                raise Diverged(
                     f"run {self._name()} failed at step {self.progress.step:,} of {self.schedule.steps:,}: {error} "
                     "A lower sac.lr may help."
                 ) from error

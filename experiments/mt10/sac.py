@@ -32,6 +32,7 @@ class SACOptions:
     * ``gamma``, ``tau``, ``encoder_tau``: discount; target networks' moving averages of critics and encoders.
     * ``initial_temperature``; ``temperature``: ``shared`` by all tasks, ``per_task``, or ``auto``: shared with
       PCGrad, CAGrad and Nash-MTL, else per task, as the published rows.
+    * ``target_entropy``: of the policy, to which a temperature is learned, for each of the action's numbers.
     * ``temperature_in_aggregation``: the temperature's task gradients go through a method of their own, as in mtrl's
       PCGrad and CAGrad; else each temperature follows its own loss, a shared one the mean over tasks.
     * ``batch_per_task``, ``sampling``: 128 of each task (``balanced``), or mtrl's uniform mix (``mixed``).
@@ -54,6 +55,7 @@ class SACOptions:
     encoder_tau: float = 0.05
     initial_temperature: float = 1.0
     temperature: str = "auto"
+    target_entropy: float = -1.0
     temperature_in_aggregation: bool = False
     batch_per_task: int = 128
     sampling: str = "balanced"

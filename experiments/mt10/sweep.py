@@ -8,6 +8,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from experiments.common.sweeps import SweepFiles
+
 #: Agent, method and options by row: the paper's Tables 4 and 5, then the other methods of the shared agent.
 ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "stl_sac": ("stl_sac", "ls", {}),
@@ -18,7 +20,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "care": ("care", "ls", {}),
     "pcgrad": ("mtl_sac", "pcgrad", {}),
     "cagrad": ("mtl_sac", "cagrad", {"c": 0.9}),  # of CAGrad's own MT10 runs
-    "nash_mtl": ("mtl_sac", "nash_mtl", {}),
+    "nash_mtl": ("mtl_sac", "nash_mtl", {"update_weights_every": 1}),
     "nash_mtl_50": ("mtl_sac", "nash_mtl", {"update_weights_every": 50}),
     "nash_mtl_100": ("mtl_sac", "nash_mtl", {"update_weights_every": 100}),
     "rlw": ("mtl_sac", "rlw", {}),
@@ -29,6 +31,23 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "imtl_g": ("mtl_sac", "imtl_g", {"gradients": "shared"}),
 }
 NO_ROW = "none"  # agent and method as they are given
+
+
+class RowSweepFiles(SweepFiles):
+    """What a sweep leaves beside its runs, which know a row by its agent, method and options only."""
+
+    def planned(self, runs: list[list[str]]) -> list[list[str]]:
+        return [[part for override in run for part in _parts(override)] for run in runs]
+
+
+def _parts(override: str) -> list[str]:
+    key, _, row = override.partition("=")
+    if key != "row":
+        return [override]
+    if row not in ROWS:
+        return []
+    agent, method, options = ROWS[row]
+    return [f"agent={agent}", f"method={method}", *(f"method.{name}={value}" for name, value in options.items())]
 
 
 def register_rows() -> None:

@@ -139,8 +139,8 @@ def _schedule(config: MT10Config) -> Schedule:
 
 
 @command("mt10/train")
-def main(config: DictConfig) -> None:
-    train(checked(config))
+def main(config: DictConfig) -> list[dict[str, Any]]:
+    return train(checked(config))
 
 
 if __name__ == "__main__":

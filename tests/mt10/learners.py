@@ -30,8 +30,7 @@ def small_learner(
     settings = {"width": 16, "encoding_size": 8, "experts": 2, **options}
 
     def make_method(seed: int) -> Any:
-        own = {"seed": seed} if method in ("pcgrad", "rlw", "graddrop") else {}
-        return get_method(method, N_TASKS, **own, **(method_options or {}))
+        return get_method(method, N_TASKS, **own_seed(method, seed), **(method_options or {}))
 
     return Learner(
         agent,
@@ -43,6 +42,11 @@ def small_learner(
         options=SACOptions(**settings),
         tasks=TASKS,
     )
+
+
+def own_seed(method: str, seed: int) -> dict[str, int]:
+    """The option that methods with random draws of their own have."""
+    return {"seed": seed} if method in ("pcgrad", "rlw", "graddrop") else {}
 
 
 def random_batch(n_seeds: int = 1, samples: int = 5, seed: int = 0, weights: Tensor | None = None) -> Batch:

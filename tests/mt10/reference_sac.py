@@ -80,7 +80,8 @@ class ReferenceSAC:
             inputs = torch.cat([observations, actions], dim=1)
             value = torch.min(*(critic(inputs)[:, 0] for critic in self.critics))
             actor_losses.append((self.temperature(k).detach() * log_probability - value).mean())
-            gap = (-log_probability.detach() + actions.shape[1]).mean()  # target entropy: minus the action's size
+            target_entropy = self.options.target_entropy * actions.shape[1]
+            gap = (-log_probability.detach() - target_entropy).mean()
             temperature_losses.append(self.temperature(k) * gap)
         self.actor_optimizer.zero_grad()
         torch.stack(actor_losses).sum().backward()

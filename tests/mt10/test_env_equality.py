@@ -41,7 +41,7 @@ def test_same_observations_rewards_and_success_over_expert_episodes(task: str, v
             zip(*episode, strict=True) for episode in (theirs, ours)
         )
         np.testing.assert_allclose(our_observations, observations, rtol=0, atol=1e-9)
-        np.testing.assert_allclose(our_rewards, rewards, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(our_rewards, rewards, rtol=2e-10, atol=1e-8)  # v1: up to 2,300
         assert our_successes == successes
         assert any(our_successes) or goal == 1
 

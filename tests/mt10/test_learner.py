@@ -43,9 +43,11 @@ def seed_of(state: dict[str, Tensor], index: int) -> dict[str, Tensor]:
 # --- the update ---
 
 
-@pytest.mark.parametrize("temperature", ["shared", "per_task"])
-def test_equal_to_the_usual_way(temperature: str) -> None:
-    learner = small_learner(temperature=temperature)
+@pytest.mark.parametrize(
+    ("temperature", "target_entropy"), [("shared", -1.0), ("per_task", -1.0), ("per_task", -0.25)]
+)
+def test_equal_to_the_usual_way(temperature: str, target_entropy: float) -> None:
+    learner = small_learner(temperature=temperature, target_entropy=target_entropy)
     reference = ReferenceSAC(learner, shared_temperature=temperature == "shared")
     noise = recorded_noise(learner)
     for step in range(5):
@@ -229,6 +231,7 @@ def test_a_state_of_another_network_is_refused() -> None:
         ("gamma", 1.5),
         ("check_every", 0),
         ("initial_temperature", float("nan")),
+        ("target_entropy", float("nan")),
     ],
 )
 def test_bad_options_are_named(option: str, value: object) -> None:

@@ -11,7 +11,7 @@ from experiments.mt10.component import Component
 from experiments.mt10.learner import Learner, shares_temperature
 from experiments.mt10.networks import Evaluation
 from methods import METHODS, CAGrad, Method, NashMTL, PCGrad, get_method
-from tests.mt10.learners import ACTIONS, N_TASKS, random_batch, small_learner
+from tests.mt10.learners import ACTIONS, N_TASKS, own_seed, random_batch, small_learner
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ls": ("ls", {"task_weights": [0.5, 2.0, 1.0]}),
@@ -28,10 +28,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "nash_mtl, every 2, plain heads": ("nash_mtl", {"update_weights_every": 2, "weight_heads": False}),
     "nash_mtl, K passes": ("nash_mtl", {"task_gradients": "loop"}),
 }
-
-
-def own_seed(key: str) -> dict[str, int]:
-    return {"seed": 4} if key in ("pcgrad", "rlw", "graddrop") else {}
 
 
 def written_by(component: Component, *inputs: Any) -> tuple[list[torch.Tensor], Any]:
@@ -57,7 +53,7 @@ def test_written_is_what_backward_writes(variant: str, part: str) -> None:
     key, options = VARIANTS[variant]
     learner = small_learner("mh_sac", key, seeds=(4,), method_options=options)
     component = learner.critic if part == "critic" else learner.actor
-    method = get_method(key, N_TASKS, **options, **own_seed(key))
+    method = get_method(key, N_TASKS, **options, **own_seed(key, 4))
     for step in range(3):
         batch = random_batch(seed=step)
         noise = torch.randn(1, N_TASKS, 5, ACTIONS, generator=torch.Generator().manual_seed(step))
@@ -139,7 +135,7 @@ def test_temperature_in_the_aggregation(key: str, temperature: str) -> None:
     log_probabilities = torch.tensor([[3.0, 1.0, 7.0]])
     own = learner.temperature.log_values.detach()[0].clone().requires_grad_()
     losses = own.exp().expand(N_TASKS) * (-log_probabilities[0] + ACTIONS)
-    get_method(key, N_TASKS, **own_seed(key)).backward(
+    get_method(key, N_TASKS, **own_seed(key, 4)).backward(
         list(losses), shared_parameters=[own], task_specific_parameters=[]
     )
     taken: list[torch.Tensor] = []
