@@ -56,7 +56,9 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
         return Reference(values, f"our own single-task runs (mean of {seeds} seed{'s' if seeds > 1 else ''})")
     key = PAPER if name == "published" else name
     if published is None or key not in published.references:
-        known = ", ".join(["auto", "ours", *(["published", *published.references] if published else [])])
+        known = ", ".join(
+            ["auto", *(["published"] if published else []), "ours", *(published.references if published else ())]
+        )
         raise UserError(f"report.reference {name!r} is unknown; choose one of {known}.")
     by_name = dict(zip(published.metrics, published.reference(key), strict=True))
     entry = published.references[key]
