@@ -5,7 +5,7 @@ Settings, each as key=value:
   run=FOLDER                  the folder of a finished run (required)
   out=FOLDER/pictures         where the pictures go
   count=8                     so many test frames, evenly spread; without it all that the run was tested on
-  root=data/cityscapes             the store, where it is no longer found as at training time
+  root=data/cityscapes        the store, where it is no longer found as at training time
   device=auto                 auto, cpu, cuda, ...
 
 A picture shows a frame's colours, labels and inverse depth: true, predicted, and the error. ``curves.png`` shows the

@@ -65,7 +65,7 @@ def detected(source: Path, normals: Path | None = None) -> tuple[Description, It
 def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare NYUv2 for training.", epilog=EXPECTED)
     parser.add_argument("--source", type=Path, required=True, help="what you have; with --download, where to put it")
-    parser.add_argument("--out", type=Path, default=Path("data/nyuv2"), help="the store (default: data/nyuv2)")
+    parser.add_argument("--out", type=Path, default=NYUV2.default_root, help="the store (default: %(default)s)")
     parser.add_argument("--normals", type=Path, help="folder of normals_gt, with the official file")
     parser.add_argument("--download", action="store_true", help=f"fetch {OFFICIAL_NAME} (2.8 GB) first, resumable")
     parser.add_argument("--url", default=OFFICIAL, help="another address of it")

@@ -19,6 +19,7 @@ from experiments.common.published import published_reference
 from experiments.nyuv2.config import checked
 from experiments.nyuv2.metrics import METRICS
 from experiments.nyuv2.train import train
+from experiments.scenes.config import SceneConfig
 from experiments.scenes.problem import SceneProblem
 from methods import METHODS
 
@@ -34,10 +35,20 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path_factory.getbasetemp())  # the rooms are rendered once for all tests
 
 
-def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+def configured(*overrides: str) -> SceneConfig:
     with initialize_config_dir(str(CONFIGS / "nyuv2"), version_base="1.3"):
-        config = compose("train", [*SMALL, f"run.root={tmp_path}", *overrides])
-    return train(checked(config))
+        return checked(compose("train", list(overrides)))
+
+
+def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    return train(configured(*SMALL, f"run.root={tmp_path}", *overrides))
+
+
+@pytest.mark.parametrize("path", (CONFIGS / "nyuv2" / "preset").glob("*.yaml"), ids=lambda path: path.stem)
+def test_every_preset_can_be_run(path: Path) -> None:
+    config = configured(f"preset={path.stem}")
+    assert config.preset == path.stem
+    assert config.trainer.last_epochs <= config.trainer.epochs
 
 
 @pytest.mark.parametrize("method", [key for key in METHODS if key != "stl"])
