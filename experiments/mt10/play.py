@@ -56,9 +56,7 @@ def read_options(arguments: Sequence[str] | None = None) -> PlayOptions:
     if Path(options.out).suffix not in (".mp4", ".gif"):
         raise UserError(f"out is {options.out!r}; give a file that ends in .mp4 or .gif.")
     if not 16 <= options.size <= _MOST_PIXELS or options.size % 2:
-        raise UserError(
-            f"size is {options.size}; give an even number of pixels, from 16 to at most {_MOST_PIXELS}."
-        )
+        raise UserError(f"size is {options.size}; give an even number of pixels, from 16 to at most {_MOST_PIXELS}.")
     if options.every < 1:
         raise UserError(f"every is {options.every}; give at least 1 step.")
     return options
