@@ -114,7 +114,7 @@ def _sign(descriptor: int) -> None:
 
 
 def _give_back(descriptor: int) -> None:
-    """Free a claim for everybody, by its content and by its time: a full disk may not take the one, copying the other."""
+    """Free a claim by its content and by its time: the one may fail on a full disk, the other is lost in copying."""
     with suppress(OSError):
         os.utime(descriptor, (0, 0))
     with suppress(OSError):

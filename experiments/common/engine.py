@@ -328,8 +328,8 @@ class Run:
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"the checkpoint in {self.folder} is of another run or version ({reason}); delete the folder to start "
-                "anew."
+                f"the checkpoint in {self.folder} is of another run or version ({reason}); delete the folder to "
+                "start anew."
             ) from error
         stands = [float(self.progress.epoch), float(self.progress.step)]
         if parallel.of_first(stands) != stands:

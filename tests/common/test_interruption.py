@@ -13,20 +13,21 @@ from experiments.common.interruption import Interrupted, interruption, uninterru
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_evaluation_ends_before_the_batch_after_the_signal(number: signal.Signals) -> None:
     before, seen = signal.getsignal(number), []
-    with interruption() as received, pytest.raises(Interrupted, match=number.name) as caught:
-        assert list(uninterrupted(range(3))) == [0, 1, 2]
+
+    def evaluate(signal_at: int | None) -> None:
         for batch in uninterrupted(range(10)):
             seen.append(batch)
-            if batch == 4:
+            if batch == signal_at:
                 signal.raise_signal(number)
+
+    with interruption() as received:
+        evaluate(None)
+        assert seen == list(range(10))
+        seen.clear()
+        with pytest.raises(Interrupted, match=number.name) as caught:
+            evaluate(4)
     assert caught.value.number == number and received == [number] and seen == [0, 1, 2, 3, 4]
     assert signal.getsignal(number) is before
-
-
-def test_a_signal_during_the_last_batch_counts() -> None:
-    with interruption(), pytest.raises(Interrupted):
-        for _ in uninterrupted([0]):
-            signal.raise_signal(signal.SIGTERM)
 
 
 def test_an_evaluation_outside_a_run_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""What surrounds a run: its trackers' files, its log, its folder and its place, its environment and its neighbours."""
+"""What surrounds a run: its trackers' files, its log, its folder, its place, its environment, its neighbours."""
 
 from __future__ import annotations
 
