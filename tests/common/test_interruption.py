@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +66,41 @@ def test_outside_the_main_thread_nothing_is_taken() -> None:
         thread.start()
         thread.join()
     assert found == [([], [0, 1, 2])]
+
+
+OF_TWO = """
+import signal
+from experiments.common import parallel
+from experiments.common.interruption import Interrupted, interruption, uninterrupted
+parallel.start()
+with interruption():
+    assert list(uninterrupted(range(2 + parallel.rank()))) == list(range(2 + parallel.rank()))
+    seen = []
+    try:
+        for batch in uninterrupted(range(3 + parallel.rank())):
+            seen.append(batch)
+            if parallel.rank() == 1 and batch == 1:
+                signal.raise_signal(signal.SIGINT)
+    except Interrupted as interrupted:
+        print(seen, interrupted.number)
+"""
+
+
+def test_of_two_processes_all_leave_or_none() -> None:
+    """They have different numbers of batches, and one of them gets the signal."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OF_TWO],
+            cwd=Path(__file__).resolve().parents[2],
+            env={**os.environ, **place, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [out for out, _ in said] == ["[0, 1, 2] 15\n", "[0, 1] 15\n"], said
