@@ -24,6 +24,7 @@ from pathlib import Path
 from experiments.common.errors import UserError
 
 CLAIM = ".claim-"
+_FREE = '"free"'
 #: Seconds between two signs of life of a holder, and after how many of them it counts as dead elsewhere.
 BEAT, MISSED = 20.0, 3
 _LONG_AGO = 3600.0  # seconds: a claim without a sign of life since then is free without being watched
@@ -37,8 +38,8 @@ def claim(folder: Path) -> Iterator[bool]:
 
     A claim ends with its process, however that ends: the system's lock on its file says so on the same machine and,
     where the file system passes locks on, on others. Elsewhere it is told by signs of life: the holder touches the
-    file, and a claim of another machine is watched for a minute before it is taken over. A process that finds on
-    waking up (from SIGSTOP, a sleeping machine, a lost network) that its claim has been taken over ends at once.
+    file, and a claim of another machine is watched for a minute before it is taken over. A process that finds its
+    claim taken over (after a SIGSTOP, a machine's sleep, a lost network) or deleted ends at once.
     Raises :class:`UserError` if the folder cannot be written in.
     """
     try:
@@ -113,8 +114,12 @@ def _sign(descriptor: int) -> None:
 
 
 def _give_back(descriptor: int) -> None:
-    """Free a claim for everybody: its last sign of life is long ago."""
+    """Free a claim by its content and by its time: the one may fail on a full disk, the other is lost in copying."""
     with suppress(OSError):
+        os.utime(descriptor, (0, 0))
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, _FREE.encode(), 0)
         os.utime(descriptor, (0, 0))
     os.close(descriptor)
 
@@ -145,6 +150,8 @@ def _look(folder: Path, number: int) -> tuple[bool | None, float]:
             pass  # there are no locks here
         try:
             holder = json.load(file)
+            if holder == json.loads(_FREE):
+                return False, touched
             here = all(holder[key] == value for key, value in _machine().items())
             process, locked = int(holder["process"]), holder["locked"]
         except (ValueError, KeyError, TypeError):
@@ -158,10 +165,20 @@ def _beat(folder: Path, number: int, descriptor: int, ended: threading.Event) ->
     while not ended.wait(BEAT):
         with suppress(OSError):  # a disk that is away for a while
             os.utime(descriptor)
-            if _newest(folder) > number:
-                message = "was taken over while this process stood still, and goes on in the one that took it."
-                print(f"error: {folder.name} {message}", file=sys.stderr, flush=True)
+            if lost := _lost(folder, number, descriptor):
+                print(f"error: {folder.name} {lost}; this process ends.", file=sys.stderr, flush=True)
                 os._exit(1)  # nothing more may be written, and everything is whole at any moment
+
+
+def _lost(folder: Path, number: int, descriptor: int) -> str | None:
+    """How this process has lost its claim, if it has."""
+    try:
+        if _newest(folder) > number:
+            return "was taken over by another process while this one stood still"
+        same = os.path.samestat(os.stat(_path(folder, number)), os.fstat(descriptor))
+    except FileNotFoundError:
+        same = False
+    return None if same else "has been deleted while it was under way"
 
 
 def _numbers(folder: Path) -> list[int]:

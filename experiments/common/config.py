@@ -294,6 +294,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                     SweepFiles().on_multirun_end(SweepFiles.under_way)
             except (HydraException, OmegaConfBaseException) as error:
                 fail(one_line(error))
+            except OSError as error:
+                if jobs:
+                    raise
+                place = error.filename or "run.root"  # a sweep's own files, before its first run
+                fail(f"cannot write {place}: {error.strerror}; free space or choose another run.root.")
             except ValueError as error:
                 if jobs:
                     raise  # a defect of ours; before the first job it is Hydra's way to refuse an override

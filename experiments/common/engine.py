@@ -330,7 +330,8 @@ class Run:
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"the checkpoint in {self.folder} is of another version ({reason}); delete the folder to start anew."
+                f"the checkpoint in {self.folder} is of another run or version ({reason}); delete the folder to "
+                "start anew."
             ) from error
         stands = [float(self.progress.epoch), float(self.progress.step)]
         if parallel.of_first(stands) != stands:
@@ -339,6 +340,8 @@ class Run:
             )
 
     def _restore(self, state: dict[str, Any]) -> None:
+        if state["run"] != self.record["name"]:
+            raise ValueError(f"it is of {state['run']}")
         self.problem.model.load_state_dict(state["model"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -357,6 +360,7 @@ class Run:
         if not parallel.is_first():
             return
         state = {
+            "run": self.record["name"],
             "model": self.problem.model.state_dict(),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),

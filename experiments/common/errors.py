@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -25,13 +28,21 @@ class Diverged(UserError):
 def exits_cleanly(main: Callable[P, T]) -> Callable[P, T]:
     """Make a command print ``error: <message>`` and exit with status 1 on a :class:`UserError`.
 
-    Any other exception is a defect of ours and keeps its traceback.
+    A reader of its output that has seen enough (``| head``) ends it silently, as shells expect. Any other exception
+    is a defect of ours and keeps its traceback.
     """
 
     @functools.wraps(main)
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a Δ
         try:
-            return main(*args, **kwargs)
+            result = main(*args, **kwargs)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
+            raise SystemExit(128 + signal.SIGPIPE) from None
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None

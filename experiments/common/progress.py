@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -31,7 +32,8 @@ class ProgressDisplay:
 
     def step(self) -> None:
         self.done += 1
-        self.bar.update()
+        with suppress(OSError):  # a terminal that is gone, a log on a full disk: no reason to end a run
+            self.bar.update()
         if self.lines and time.monotonic() - self.last_line >= self._pause():
             self._print_line()
 
@@ -45,7 +47,8 @@ class ProgressDisplay:
         self.bar.set_postfix_str(status, refresh=False)
 
     def close(self) -> None:
-        self.bar.close()
+        with suppress(OSError):
+            self.bar.close()
         if self.lines:
             self._print_line()
 
@@ -54,4 +57,5 @@ class ProgressDisplay:
         speed = (self.done - self.first) / max(self.last_line - self.started, 1e-9)
         left = tqdm.format_interval((self.total - self.done) / speed) if speed > 0 else "?"
         status = f", {self.status}" if self.status else ""
-        print(f"{self.name}: step {self.done}/{self.total}{status}, {left} left", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(f"{self.name}: step {self.done}/{self.total}{status}, {left} left", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ Both are Hydra's callbacks around a multirun, carried out by the process that la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ class SweepFiles(Callback):
         if not _is_search(config):
             runs = self.planned(expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)]))
             content = {"benchmark": config.benchmark, "runs": runs, "written": now()}
-            write_json(Path(config.hydra.sweep.dir) / PLANS / f"{digest(runs)}.json", content)
+            with suppress(OSError):  # nothing but a convenience; what is wrong with the disk the first run says
+                write_json(Path(config.hydra.sweep.dir) / PLANS / f"{digest(runs)}.json", content)
 
     def planned(self, runs: list[list[str]]) -> list[list[str]]:
         """The sweep's runs as the plan has them: by settings that can be told from their records."""

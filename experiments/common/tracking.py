@@ -22,6 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.common.errors import UserError
+
 #: By name: a file, or pixels ``[H, W]`` or ``[H, W, 3]``, bytes or floating-point numbers from 0 to 1.
 Picture = Path | NDArray[Any]
 Pictures = Mapping[str, Picture]
@@ -106,20 +108,33 @@ def open_tracker(settings: dict[str, Any], folder: Path, record: dict[str, Any])
     """
     names = dict.fromkeys([settings["name"], *settings.get("also", ())])
     opened: list[Tracker] = []
-    for name in names:  # their packages are heavy, and only for those who want them
-        if name == "wandb":
-            from experiments.common.wandb_tracker import WandbTracker
-
-            opened.append(WandbTracker(settings, folder, record))
-        elif name == "tensorboard":
-            from experiments.common.tensorboard_tracker import TensorBoardTracker
-
-            opened.append(TensorBoardTracker(folder, record))
-        elif name == "csv":
-            from experiments.common.csv_tracker import CsvTracker
-
-            opened.append(CsvTracker(folder))
+    for name in names:
+        try:
+            if (tracker := _open(name, settings, folder, record)) is not None:
+                opened.append(tracker)
+        except UserError:
+            raise
+        except Exception as error:  # services, disks and damaged files each fail in kinds of their own
+            message = f"logger {name} cannot be used ({_reason(error)}); this run is not logged there."
+            print(f"warning: {message}", file=sys.stderr, flush=True)
     return Trackers(opened) if opened else NoTracker()
+
+
+def _open(name: str, settings: dict[str, Any], folder: Path, record: dict[str, Any]) -> Tracker | None:
+    """The tracker of that name; their packages are heavy, and only for those who want them."""
+    if name == "wandb":
+        from experiments.common.wandb_tracker import WandbTracker
+
+        return WandbTracker(settings, folder, record)
+    if name == "tensorboard":
+        from experiments.common.tensorboard_tracker import TensorBoardTracker
+
+        return TensorBoardTracker(folder, record)
+    if name == "csv":
+        from experiments.common.csv_tracker import CsvTracker
+
+        return CsvTracker(folder)
+    return None
 
 
 def flat_metrics(entry: dict[str, Any]) -> dict[str, float]:

@@ -263,6 +263,8 @@ class Training:
     def _restore(self, state: dict[str, Any]) -> None:
         if state["seeds"] != self.seeds:
             raise ValueError(f"it holds seeds {state['seeds']}, not {self.seeds}")
+        if state["run"] != self.records[0]["name"]:
+            raise ValueError(f"it is of {state['run']}")
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.environment.load_state_dict(state["environment"])
@@ -276,6 +278,7 @@ class Training:
     def _save(self) -> None:
         state = {
             "seeds": self.seeds,
+            "run": self.records[0]["name"],
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
             "environment": self.environment.state_dict(),

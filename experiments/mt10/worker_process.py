@@ -20,6 +20,7 @@ from experiments.mt10.batch import Batch, Exchange, Recipe
 
 STEP, RESET, GET_STATES, SET_STATES, CLOSE = range(5)
 _PARENT_CHECK = 5.0  # seconds between looks at whether the parent still lives
+_GRACE = 30  # seconds that a worker stays after SIGTERM, for the parent's last checkpoint
 
 
 @dataclass
@@ -68,6 +69,8 @@ def acquire(semaphore: Any, spin: float, timeout: float) -> bool:
 def main(line: Line, recipes: Sequence[Recipe]) -> None:
     """Serve until told to close, until the parent is gone, or until something fails."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent decides
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as do a scheduler's end and a closed terminal; but not for ever
+        signal.signal(number, lambda *_: signal.alarm(_GRACE))
     try:
         batch = Batch(recipes, exchange_over(line.arrays, line.n).rows(line.first, line.last))
         line.pipe.send(("ready", None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,8 +196,31 @@ def test_a_holder_elsewhere_that_stood_still_too_long_gives_way(tmp_path: Path) 
             assert claimed
             holder.send_signal(signal.SIGCONT)
             _, err = holder.communicate(timeout=30)
-            assert holder.returncode == 1 and "was taken over while this process stood still" in err
+            assert holder.returncode == 1 and "was taken over by another process while this one stood still" in err
             assert [path.name for path in tmp_path.iterdir()] == [f"{CLAIM}2"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_holder_whose_folder_is_deleted_ends(again: bool, tmp_path: Path) -> None:
+    """Also where the folder is back at once, as another process's, or by a write of its own."""
+    with process(HOLD, tmp_path / "run") as holder:
+        assert said(holder) == "True\n"
+        shutil.rmtree(tmp_path / "run")
+        with claim(tmp_path / ("run" if again else "other")) as claimed:
+            assert claimed
+            _, err = holder.communicate(timeout=30)
+            assert holder.returncode == 1 and "has been deleted while it was under way" in err
+
+
+def test_a_copied_folder_is_free_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another machine, with new dates: what was given back says so in its content too."""
+    with claim(tmp_path / "run"):
+        pass
+    shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)
+    monkeypatch.setattr(claims, "_machine", lambda: {"host": "another", "boot": ""})
+    monkeypatch.setattr(claims, "BEAT", 1000.0)
+    with claim(tmp_path / "copy") as claimed:
+        assert claimed
 
 
 def test_a_claim_without_a_sign_of_life_for_an_hour_is_not_watched(

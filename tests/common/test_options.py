@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from omegaconf import MISSING
 
 from experiments.common.errors import UserError
 from experiments.common.options import parse_options, setting_names
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -81,3 +88,22 @@ def test_help_is_the_description(capsys: pytest.CaptureFixture[str]) -> None:
         parse("--help")
     assert not end.value.code
     assert capsys.readouterr().out == "What it does.\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_silently() -> None:
+    script = "from experiments.common.errors import exits_cleanly\nexits_cleanly(lambda: print('line\\n' * 100000))()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert command.stdout is not None and command.stderr is not None
+    assert command.stdout.readline() == "line\n"
+    command.stdout.close()
+    assert command.stderr.read() == "" and command.wait(timeout=30) == 128 + signal.SIGPIPE
+    command.stderr.close()
+
+
+def test_a_terminal_without_the_letters_gets_others() -> None:
+    script = "from experiments.common.errors import exits_cleanly\nexits_cleanly(lambda: print('\u0394m'))()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "?m\n", "")

@@ -114,6 +114,28 @@ def test_a_damaged_record_is_named_with_its_remedy(tmp_path: Path, content: str)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": "zero"}, "'seed' is missing or not a int"),
+        ({"status": None}, "'status' is missing or not a str"),
+        ({"method": {}}, "'method' has no name"),
+        ({"epochs": {}}, "its epochs are missing"),
+        ({"results": None}, "it is finished but has no results"),
+        ({"results": {"metrics": {"mu": "low"}}}, "the result mu is 'low', not a finite number"),
+        ({"results": {"metrics": {"mu": math.nan}}}, "NaN is not a number that a record may hold"),
+        ({"wall_seconds": math.inf}, "Infinity is not a number that a record may hold"),
+    ],
+)
+def test_a_record_that_was_edited_is_named_with_what_is_wrong(
+    changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / RECORD).write_text(json.dumps({**record({"mu": 1.0}), **changes}))
+    with pytest.raises(UserError, match=f"{tmp_path / RECORD} is not .*delete its folder and run again") as caught:
+        read_record(tmp_path)
+    assert said in str(caught.value)
+
+
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / RECORD).mkdir()
     with pytest.raises(UserError, match=r"cannot read .*; make it readable or delete its folder"):

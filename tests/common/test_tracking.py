@@ -188,3 +188,18 @@ def test_a_missing_tensorboard_names_its_remedy(tmp_path: Path, monkeypatch: pyt
     settings: dict[str, Any] = {**SETTINGS, "name": "tensorboard"}
     with pytest.raises(UserError, match="pip install tensorboard, or use logger=csv"):
         open_tracker(settings, tmp_path, record(None, status="running"))
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", bytes(range(256)), b"epoch,x\n0,1\none,", None])
+def test_a_tracker_that_cannot_be_opened_is_left_out(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is None:
+        (tmp_path / "metrics.csv").mkdir()
+    else:
+        (tmp_path / "metrics.csv").write_bytes(content)
+    tracker = open_tracker({**SETTINGS, "name": "csv", "also": ()}, tmp_path, record(None, status="running"))
+    tracker.log(FLAT, 0)
+    tracker.finish(RESULTS)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: logger csv cannot be used (") and line.endswith("this run is not logged there.")

@@ -71,6 +71,18 @@ def test_a_killed_worker_is_reported_and_the_others_end(divided: Environments) -
     assert not [child for child in multiprocessing.active_children() if child.name.startswith("mt10-")]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_leaves_the_workers_to_their_parent(
+    number: signal.Signals, divided: Environments
+) -> None:
+    """Schedulers send theirs to every process of a job: the parent needs the states for its last checkpoint."""
+    divided.reset()
+    for process in divided._batch._processes:  # type: ignore[union-attr]
+        os.kill(process.pid, number)
+    divided.step(random_actions(1, 1, 3)[0])
+    assert len(divided.state_dict()["physics"]) == 3
+
+
 def test_nothing_is_left_behind() -> None:
     environments = make_environments("mt10-fixed", tasks=["reach"], workers=1)
     files, process = semaphores(environments), environments._batch._processes[0]  # type: ignore[union-attr]

@@ -151,7 +151,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(broken: tuple[list[str], Path])
     state["method"] = {"momentum": 0.9}
     torch.save(state, folder / CURRENT)
     with pytest.raises(
-        UserError, match=r"checkpoint in .* is of another version \(.*momentum.*\); delete the folder"
+        UserError, match=r"checkpoint in .* is of another run or version \(.*momentum.*\); delete the folder"
     ):
         run(arguments)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from reliability.trainers import TRAINERS
-from tests.reliability.bad_input import EVERY_TRAINER, SUPERVISED, TABLE, Row
+from tests.reliability.bad_input import TABLE
+from tests.reliability.bad_rows import Row
+from tests.reliability.bad_settings import EVERY_TRAINER, SUPERVISED
 
 MODULES = {
     **{name: trainer.module for name, trainer in TRAINERS.items()},
