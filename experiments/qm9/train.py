@@ -37,6 +37,7 @@ class QM9Problem:
     """QM9 as the training loop sees it: eleven mean squared errors of standardised targets."""
 
     splits = ("validation", "test")
+    keeps_best = True
 
     def __init__(self, config: QM9Config, data: QM9Data, reference: Sequence[float], device: torch.device) -> None:
         self.tasks = [metric.name for metric in METRICS]
@@ -101,11 +102,11 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
     method = make_method(config, len(METRICS), device)
     # A single-task run has no Δm; it is what a reference of one's own is made of.
     kind = config.report.reference if config.method.get("main_task") is None else "published"
-    reference = reference_values("qm9", kind, METRICS, Path(config.run.root), settings)
+    reference = reference_values("qm9", kind, METRICS, folder, settings)
     with parallel.first_goes_ahead():
         data = load_data(config.data, config.seed, device)
     return train_problem(
-        QM9Problem(config, data, reference, device),
+        QM9Problem(config, data, list(reference.values()), device),
         method,
         partial(ReduceLROnPlateau, **asdict(config.schedule)),
         config=config,
@@ -113,6 +114,7 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
         folder=folder,
         data=data.provenance,
         device=device,
+        reference=reference if config.method.get("main_task") is None else None,
     )
 
 

@@ -208,10 +208,12 @@ def test_no_account_means_offline(
 ) -> None:
     wandb = pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_API_KEY")
-    monkeypatch.setattr(type(wandb.api), "api_key", None)
+    monkeypatch.setattr(wandb, "login", lambda **_: False)
     run(small(qm9_root, tmp_path / "runs", "logger=wandb", "method=ls"))
     rows, _, _ = logged(run_folder(tmp_path / "runs"))
-    assert len(rows) == 2 and "warning" not in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert len(rows) == 2 and "warning" not in printed.err
+    assert "There is no W&B account on this machine (wandb login); logging offline in" in printed.out
 
 
 def test_none_logs_nothing(tmp_path: Path) -> None:
