@@ -15,10 +15,12 @@ from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, sha256, write_json
 from experiments.common.records import (
     RECORD,
+    begin_record,
     find_records,
     protocol_digest,
     read_record,
     run_name,
+    write_record,
 )
 from tests.common.made_up import config, record, write
 

@@ -12,7 +12,7 @@ import torch
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
-from experiments.common.records import find_records
+from experiments.common.records import find_records, read_record, write_record
 from experiments.qm9.metrics import METRICS
 from methods import METHODS
 from tests.qm9.runs import numbers, records, run, small
