@@ -83,7 +83,13 @@ def test_a_runs_name_depends_on_what_changes_its_numbers() -> None:
     assert name == run_name(config(run__root="elsewhere", logger={"name": "wandb"}, data__root="elsewhere"))
     fused, plain = (run_name(config(optimizer={"lr": 0.1, "fused": fused})) for fused in (True, False))
     assert fused == plain == run_name(config(optimizer={"lr": 0.1})), "as before there was such a setting"
-    different = [config(seed=1), config(optimizer={"lr": 0.2}), config(trainer__epochs=11), config(model__dim=64), config(data__source="x")]
+    different = [
+        config(seed=1),
+        config(optimizer={"lr": 0.2}),
+        config(trainer__epochs=11),
+        config(model__dim=64),
+        config(data__source="x"),
+    ]
     different += [config(method={"name": "ls", "task_weights": [1]}), config(report__reference="ours")]
     assert len({name, *map(run_name, different)}) == len(different) + 1
     assert run_name(config(method={"name": "stl", "main_task": 0})).startswith("stl-task0-seed0-")
