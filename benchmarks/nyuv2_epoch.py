@@ -4,7 +4,7 @@
 
 Everything is the trainer's own: configuration, frames, augmentation, losses, method, optimiser and evaluation. Frames
 are those of a prepared store where one is found, else rendered rooms (which cost the same time). Each row adds an
-option to those above it. *step*: the median; *waiting for data*: the share of it that fetching and augmenting the
+option to those above it that work. *step*: the median; *waiting for data*: the share of it that fetching and augmenting the
 batch takes, each waited for; *evaluation*: of all 654 test frames, from so many of them as ``frames`` says; *run*:
 all epochs of the preset with 795 training frames, without checkpoints; *memory*: the most that tensors took on the
 GPU.
@@ -114,8 +114,12 @@ def main() -> None:
         for label, added in VARIANTS[: options.variants]:
             if label.startswith("K gradients") and name == "ls":
                 continue
-            overrides += added
-            rows.append(f"| {name} | {label} | {measured(options, overrides)} |")
+            try:
+                cells = measured(options, [*overrides, *added])
+                overrides += added
+            except Exception as error:  # one option that a machine lacks must not cost the others' rows
+                cells = f"{type(error).__name__}: {str(error).splitlines()[0][:80]} | – | – | – | – | –"
+            rows.append(f"| {name} | {label} | {cells} |")
             print(rows[-1], flush=True)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"\n{gpu}, torch {torch.__version__}, median of {options.steps} steps\n")
