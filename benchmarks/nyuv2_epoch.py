@@ -6,7 +6,7 @@ Everything is the trainer's own: configuration, frames, augmentation, losses, me
 are those of a prepared store where one is found, else rendered rooms (which cost the same time). Each row adds an
 option to those above it that paid, and the command of the fastest run is printed last. *step*: the median; *waiting
 for data*: the share of it that fetching and augmenting the batch takes, each waited for; *evaluation*: of all 654
-test frames, from so many of them as ``frames`` says; *run*: all epochs of the preset with 795 training frames, without
+test frames, from so many of them as ``frames`` says; *run*: all epochs of the preset with 795 training frames and no
 checkpoints; *memory*: the most that tensors took on the GPU.
 """
 
