@@ -129,6 +129,8 @@ def _is_free(folder: Path, number: int) -> bool:
     held, first = _look(folder, number)
     if held is None and _now(folder) - first > _LONG_AGO:
         return True
+    if held is None:
+        print(f"{folder.name} was claimed elsewhere; is it alive? A minute will tell.", file=sys.stderr, flush=True)
     until = time.monotonic() + MISSED * BEAT
     while held is None and time.monotonic() < until:
         time.sleep(min(1.0, BEAT / 4))
