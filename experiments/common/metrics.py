@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def delta_m(values: Sequence[float], reference: Sequence[float], higher_is_better: Sequence[bool]) -> float:
@@ -32,6 +31,8 @@ def mean_rank(table: Sequence[Sequence[float]], higher_is_better: Sequence[bool]
 
     Rank 1 is best; ties share the average of their ranks. Not-a-number counts as worst.
     """
+    from scipy.stats import rankdata  # a second to import, which what only trains does without
+
     values = np.asarray(table, dtype=float)  # [methods, metrics]
     losses = np.where(higher_is_better, -values, values)
     losses = np.where(np.isnan(losses), np.inf, losses)
