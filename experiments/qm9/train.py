@@ -104,6 +104,9 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
     reference = reference_values("qm9", kind, METRICS, folder, settings)
     with parallel.first_goes_ahead():
         data = load_data(config.data, config.seed, device)
+    if config.run.progress and parallel.is_first():
+        sizes = ", ".join(f"{len(indices):,} {split}" for split, indices in data.splits.items())
+        print(f"QM9 ({config.data.source}, {config.data.root}): {sizes} molecules; {folder} on {device}", flush=True)
     return train_problem(
         QM9Problem(config, data, list(reference.values()), device),
         method,
