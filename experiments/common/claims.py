@@ -93,7 +93,7 @@ def _take(folder: Path) -> tuple[int, int] | None:
             _give_back(descriptor)
             raise
         numbers = _numbers(folder)
-        if max(numbers) > newest + 1:
+        if max(numbers, default=0) > newest + 1:
             _path(folder, newest + 1).unlink(missing_ok=True)
             os.close(descriptor)
             continue
