@@ -93,7 +93,7 @@ def _take(folder: Path) -> tuple[int, int] | None:
             _give_back(descriptor)
             raise
         numbers = _numbers(folder)
-        if max(numbers) > newest + 1:
+        if max(numbers, default=0) > newest + 1:
             _path(folder, newest + 1).unlink(missing_ok=True)
             os.close(descriptor)
             continue
@@ -116,11 +116,10 @@ def _sign(descriptor: int) -> None:
 def _give_back(descriptor: int) -> None:
     """Free a claim by its content and by its time: the one may fail on a full disk, the other is lost in copying."""
     with suppress(OSError):
-        os.utime(descriptor, (0, 0))
-    with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _FREE.encode(), 0)
-        os.utime(descriptor, (0, 0))
+    with suppress(OSError):
+        os.utime(descriptor, (0, 0))  # last: what is written changes the time
     os.close(descriptor)
 
 

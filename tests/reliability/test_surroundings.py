@@ -163,7 +163,8 @@ def test_data_that_is_there_may_be_read_only(
     given = (f"run.root={tmp_path / 'runs'}", f"data.root={disk / 'data'}")
     status, said = carry_out("qm9", work, tmp_path / "log", *given)
     assert status == 0, said
-    assert numbers(read_records(tmp_path / "runs")[0]) == unbroken["qm9"]
+    (record,) = read_records(tmp_path / "runs")
+    assert numbers(record)["epochs"] == unbroken["qm9"]["epochs"]
 
 
 def without_home() -> None:
