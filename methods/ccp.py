@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 
-from methods.bargaining import RESIDUAL_TOLERANCE, Matrix, NashSolution, Vector, among_nonzero, no_solution, residual
+from methods.arrays import Matrix, Vector
+from methods.bargaining import RESIDUAL_TOLERANCE, NashSolution, among_nonzero, no_solution, residual
 
 _UNCHANGED = 1e-6  # relative change of the weights at which the sequence has converged
 _PRECISION = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}  # a flat optimum is found to their root
@@ -35,7 +36,7 @@ def _solve(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
     """The sequence for gradients none of which is zero."""
     import cvxpy  # takes a second to import, and only this solver needs it
 
-    # α = z / length: in z the constraint reads log z + log Cz >= 0 with C the matrix of cosines, whatever the lengths.
+    # α = z / length: the constraint is then log z + log Cz >= 0 with C the matrix of cosines.
     length = np.sqrt(np.diag(gramian))
     cosines = gramian / np.outer(length, length)
     z = start * length

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from methods import NashMTL, solve_nash
 from methods.bargaining import residual, solve_bargaining
 from methods.ccp import solve_bargaining_ccp
-from methods.nash_mtl import NashMTL, solve_nash
 from tests.methods.samplers import (
     TASK_NUMBERS,
     Matrix,

@@ -7,10 +7,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from methods import NashMTL
+from methods import NashMTL, solve_nash
 from methods.bargaining import residual, solve_bargaining
 from methods.ccp import solve_bargaining_ccp
-from methods.nash_mtl import solve_nash
 from tests.methods.samplers import Matrix, gramian, normal, with_cosine
 
 
@@ -76,8 +75,8 @@ def test_agrees_with_newton_on_well_scaled_gramians(n_tasks: int) -> None:
 
 
 def test_after_one_step_it_is_an_iterate_with_its_residual() -> None:
-    matrix = conflicting(5, 100.0)
-    solution = solve_bargaining_ccp(matrix, np.full(5, 3.0), max_steps=1)
+    matrix = conflicting(3, 100.0)
+    solution = solve_bargaining_ccp(matrix, np.full(3, 1.0), max_steps=1)
     assert (solution.iterations, solution.status) == (1, "not_converged")
     assert (solution.alpha > 0).all()
     assert solution.residual == pytest.approx(residual(matrix, solution.alpha))
