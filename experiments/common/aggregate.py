@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from experiments.common.names import METHOD_NAMES as NAMES
 from experiments.common.records import check_record, damaged, digest, protocol_digest, read_record
+from experiments.common.settings import setting
 from experiments.common.summaries import read_summaries
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
@@ -82,6 +83,12 @@ class Protocol:
         """The single-task row with the most seeds, if any set is complete."""
         rows = [row for row in self.rows if row.key == STL]
         return max(rows, key=lambda row: len(row.values), default=None)
+
+    def values_of(self, path: str) -> list[Any]:
+        """A setting's values in the runs that are used, sorted: one, but where it was chosen for each method."""
+        chosen = [run.record.get("chosen") or {} for run in self.used]
+        values = {value.get(path, setting(self.config, path)) for value in chosen} or {setting(self.config, path)}
+        return sorted(values, key=lambda value: (value is None, value))
 
     @property
     def seeds(self) -> list[int]:

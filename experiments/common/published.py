@@ -8,6 +8,7 @@ the row's ``known_difference`` gives the one that does.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class Published:
         return f"{entry['authors']}, {entry['venue']}{arxiv}"
 
 
+@functools.cache
 def load_published(benchmark: str) -> Published:
     """The published results of a benchmark; raises :class:`UserError` if there is no such file."""
     path = FOLDER / f"{benchmark}.json"
