@@ -60,6 +60,11 @@ class MethodRow:
     values: dict[int, dict[str, float]]
     runs: tuple[Run, ...] = ()
 
+    @property
+    def is_variant(self) -> bool:
+        """Whether some option is not the method's default."""
+        return self.label != NAMES.get(self.key, self.key)
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -77,6 +82,12 @@ class Protocol:
     used: tuple[Run, ...]
     left_out: tuple[tuple[Run, str], ...]
     incomplete: tuple[str, ...]
+
+    @property
+    def ranked(self) -> tuple[MethodRow, ...]:
+        """One row a method, without STL: that with its default options, or its only one. Variants are no rivals."""
+        count = Counter(row.key for row in self.rows)
+        return tuple(row for row in self.rows if row.key != STL and (count[row.key] == 1 or not row.is_variant))
 
     @property
     def stl(self) -> MethodRow | None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,14 @@ class Published:
     def reference(self, name: str = PAPER) -> tuple[float, ...]:
         """A single-task row, in the order of ``metrics``."""
         return tuple(self.references[name]["values"])
+
+    def only(self, methods: Collection[str]) -> Published:
+        """With the rows of these methods alone, by key."""
+        groups = {
+            name: replace(group, rows=tuple(row for row in group.rows if row.key in methods))
+            for name, group in self.groups.items()
+        }
+        return replace(self, groups={name: group for name, group in groups.items() if group.rows})
 
     def cite(self, source: str) -> str:
         """A source in a few words: authors, venue, arXiv number."""

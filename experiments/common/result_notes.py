@@ -62,8 +62,10 @@ def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> 
     for metric in metrics:
         units.setdefault(metric.unit, []).append(metric.name)
     listed = "; ".join(f"{', '.join(names)} in {unit}" for unit, names in units.items() if unit)
-    competing = sum(row.key != STL for row in protocol.rows)
-    ranks = f"MR: rank among our {competing} methods without STL, averaged over the metrics, ties averaged. "
+    competing = len(protocol.ranked)
+    variants = sum(row.key != STL for row in protocol.rows) - competing
+    beside = ", variants with other options are not ranked" if variants else ""
+    ranks = f"MR: rank among our {competing} methods without STL{beside}, averaged over the metrics, ties averaged. "
     notes = [
         f"Test values of {_chosen(protocol)}, mean ± sample standard deviation over seeds."
         + (f" Units: {listed}." if listed else ""),

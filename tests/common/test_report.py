@@ -65,6 +65,33 @@ def test_our_rows_are_ranked_among_themselves_and_without_single_tasks(root: Pat
     assert float(found["nash", "Nash-MTL"]["MR"]) == pytest.approx(2.5, abs=0.06)  # as printed, to its rounding
 
 
+def test_variants_of_a_method_are_shown_but_not_ranked(root: Path) -> None:
+    """Ten variants of a good method would push all others down without saying anything of them."""
+    for name, value in (("ls", 2.0), ("si", 3.0), ("nash_mtl", 1.0)):
+        write(root, record(all_metrics(value), method={"name": name}))
+    for interval in (5, 50):
+        write(root, record(all_metrics(1.5), method={"name": "nash_mtl", "update_weights_every": interval}))
+    write(root, record(all_metrics(4.0), method={"name": "cagrad", "c": 0.9}))  # the only one of its method
+    folder = report(root, "report.published=false")
+    ranks = {method: row["MR"] for (_, method), row in rows(folder).items()}
+    assert {name: rank for name, rank in ranks.items() if "every" in name} == {
+        "Nash-MTL (update_weights_every=5)": "",
+        "Nash-MTL (update_weights_every=50)": "",
+    }
+    assert [float(ranks[name]) for name in ("LS", "SI", "Nash-MTL", "CAGrad (c=0.9)")] == [2.0, 3.0, 1.0, 4.0]
+    assert "variants with other options are not ranked" in next(folder.glob("*.md")).read_text()
+
+
+def test_methods_can_be_chosen_and_are_ranked_among_themselves(root: Path) -> None:
+    write_single_tasks(root, 0, all_metrics(0.5))
+    for name, value in (("ls", 2.0), ("si", 3.0), ("nash_mtl", 1.0)):
+        write(root, record(all_metrics(value), method={"name": name}))
+    found = rows(report(root, "methods=[ls,si]"))
+    assert [method for source, method in found if source == "ours"] == ["STL", "LS", "SI"]
+    assert [method for source, method in found if source == "nash"] == ["STL", "LS", "SI"]
+    assert [float(found["ours", name]["MR"]) for name in ("LS", "SI")] == [1.0, 2.0]
+
+
 def test_a_method_alone_has_no_rank(root: Path) -> None:
     write(root, record(all_metrics(2.0)))
     assert rows(report(root))["ours", "LS"]["MR"] == ""
