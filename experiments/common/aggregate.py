@@ -148,7 +148,7 @@ def option_labels(methods: Iterable[dict[str, Any]]) -> dict[str, str]:
     labels = {}
     for name in {method["name"] for method in methods}:
         same = [method for method in methods if method["name"] == name]
-        defaults = _common_options(same) | _default_options(name)
+        defaults = _common_options(same) | default_options(name)
         for method in same:
             shown = [
                 f"{key}={value if isinstance(value, str) else json.dumps(value)}"
@@ -261,7 +261,8 @@ def _common_options(methods: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @functools.cache
-def _default_options(name: str) -> dict[str, Any]:
+def default_options(name: str) -> dict[str, Any]:
+    """The options of ``configs/method/<name>.yaml``, its name among them; empty where there is no such file."""
     path = CONFIGS / f"{name}.yaml"
     if not path.is_file():
         return {}
