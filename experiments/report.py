@@ -8,6 +8,9 @@ Settings, each as key=value; either benchmark or table is required:
   out=report                  where the files go: <out>/<benchmark> or <out>/table_<number>, in it for every protocol
                               <protocol>.md, .tex, .csv, its pictures, and for all sources.json and index.html
   protocol=<digest>           only this protocol
+  choice=FILE                 the runs that a search chose (search.json, or what experiments.select wrote) and no
+                              others, in one table although their learning rates differ
+  methods=[nash_mtl,ls]       only these methods, beside STL; ranks are among them
   pictures=true               draw learning curves, changes against STL, intervals over seeds and ranks
   report.reference=auto       single-task values that Δm is measured against: published, ours, another reference
                               row of experiments/published/<benchmark>.json, or auto: ours where our single-task
@@ -29,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import Protocol, Run, load_runs, protocols
+from experiments.common.aggregate import STL, Protocol, Run, load_runs, protocols
 from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
@@ -38,8 +41,10 @@ from experiments.common.result_tables import reference_of
 from experiments.common.tables import to_markdown
 from experiments.common.views import view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
+from experiments.reporting.chosen import chosen_runs, read_search, unchosen_runs, with_choice, with_left_out
 from experiments.reporting.files import DrawnPicture, Part, draw_for_paper_and_page, write_report
 from experiments.reporting.pictures import draw_pictures, material_of
+from methods import METHODS
 
 
 @dataclass
@@ -56,6 +61,8 @@ class ReportOptions:
     root: str = "runs"
     out: str = "report"
     protocol: str | None = None
+    choice: str | None = None
+    methods: list[str] | None = None
     pictures: bool = True
     report: TableOptions = field(default_factory=TableOptions)
 
@@ -72,13 +79,14 @@ class ReportOptions:
 
 def read_options(arguments: Sequence[str] | None = None) -> ReportOptions:
     """``key=value`` arguments as options; raises :class:`UserError` for unknown keys and values that do not fit."""
-    choices: dict[str, Iterable[Any]] = {"benchmark": BENCHMARKS, "table": PAPER_TABLES}
+    choices: dict[str, Iterable[Any]] = {"benchmark": BENCHMARKS, "table": PAPER_TABLES, "methods": METHODS}
     options = parse_options(ReportOptions, arguments, choices=choices, description=__doc__)
     if (options.benchmark is None) == (options.table is None):
-        given = "benchmark is missing" if options.benchmark is None else "benchmark and table cannot be had together"
-        raise UserError(
-            f"{given}; give benchmark=KEY with one of {', '.join(BENCHMARKS)}, or table=NUMBER from 1 to 7."
-        )
+        both = "benchmark and table are both given, give one of them"
+        given = "benchmark is missing" if options.benchmark is None else both
+        raise UserError(f"{given}: benchmark=KEY with one of {', '.join(BENCHMARKS)}, or table=NUMBER from 1 to 7.")
+    if options.methods is not None and not options.methods:
+        raise UserError(f"methods is empty; choose from {', '.join(METHODS)}, or leave it out for all.")
     return options
 
 
@@ -89,6 +97,13 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
     """
     published = find_published(options.key)
     benchmark = benchmark_of(options.key)
+    search = None if options.choice is None else read_search(Path(options.choice))
+    left_out = [] if search is None else unchosen_runs(runs, search)
+    if search is not None:
+        runs = chosen_runs(runs, search)
+    if options.methods is not None:
+        runs = [run for run in runs if run.method in (*options.methods, STL)]
+        published = published and published.only(options.methods)
     group = benchmark.group or partial(protocols, metrics=[metric.name for metric in benchmark.metrics])
     found: Sequence[Protocol] = group(runs)
     if not found and (options.table is None or options.protocol is not None):
@@ -98,12 +113,16 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
         found = [protocol for protocol in found if options.protocol in (protocol.name, protocol.digest)]
         if not found:
             raise UserError(f"protocol {options.protocol!r} has no finished runs; those that have are {available}.")
+    if search is not None:
+        found = [with_left_out(protocol, left_out) for protocol in found]
     wanted = options.report.reference, options.report.published, options.report.later
     parts = []
     every: Sequence[Protocol | None] = found or [None]
     for protocol in every:
         request = TableRequest(benchmark, protocol, published, *wanted)
         tables = {view: table for view in options.views if (table := view_of(request, view)(request)) is not None}
+        if search is not None and protocol is not None:
+            tables = {view: with_choice(table, protocol, search) for view, table in tables.items()}
         parts += [Part(table, protocol, view, first=view == options.views[0]) for view, table in tables.items()]
     if not parts:
         raise UserError(f"{options.root} has no finished {benchmark.title} runs that table={options.table} shows.")
@@ -150,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(to_markdown(part.table))
     if parts[0].protocol is None:
         print(f"{_no_runs(options, runs)}.")
-    elif options.protocol is None:
+    elif options.protocol is None and options.choice is None:
         covered = {part.protocol.digest for part in parts if part.protocol}
         others = Counter(run.record["protocol"] for run in runs if run.record["protocol"] not in covered)
         for protocol, count in others.items():

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from experiments.common.names import METHOD_NAMES as NAMES
 from experiments.common.records import check_record, damaged, digest, protocol_digest, read_record
+from experiments.common.settings import setting
 from experiments.common.summaries import read_summaries
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
@@ -59,6 +60,11 @@ class MethodRow:
     values: dict[int, dict[str, float]]
     runs: tuple[Run, ...] = ()
 
+    @property
+    def is_variant(self) -> bool:
+        """Whether some option is not the method's default."""
+        return self.label != NAMES.get(self.key, self.key)
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -78,10 +84,22 @@ class Protocol:
     incomplete: tuple[str, ...]
 
     @property
+    def ranked(self) -> tuple[MethodRow, ...]:
+        """One row a method, without STL: that with its default options, or its only one. Variants are no rivals."""
+        count = Counter(row.key for row in self.rows)
+        return tuple(row for row in self.rows if row.key != STL and (count[row.key] == 1 or not row.is_variant))
+
+    @property
     def stl(self) -> MethodRow | None:
         """The single-task row with the most seeds, if any set is complete."""
         rows = [row for row in self.rows if row.key == STL]
         return max(rows, key=lambda row: len(row.values), default=None)
+
+    def values_of(self, path: str) -> list[Any]:
+        """A setting's values in the runs that are used, sorted: one, but where it was chosen for each method."""
+        chosen = [run.record.get("chosen") or {} for run in self.used]
+        values = {value.get(path, setting(self.config, path)) for value in chosen} or {setting(self.config, path)}
+        return sorted(values, key=lambda value: (value is None, value))
 
     @property
     def seeds(self) -> list[int]:
@@ -130,7 +148,7 @@ def option_labels(methods: Iterable[dict[str, Any]]) -> dict[str, str]:
     labels = {}
     for name in {method["name"] for method in methods}:
         same = [method for method in methods if method["name"] == name]
-        defaults = _common_options(same) | _default_options(name)
+        defaults = _common_options(same) | default_options(name)
         for method in same:
             shown = [
                 f"{key}={value if isinstance(value, str) else json.dumps(value)}"
@@ -243,7 +261,8 @@ def _common_options(methods: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @functools.cache
-def _default_options(name: str) -> dict[str, Any]:
+def default_options(name: str) -> dict[str, Any]:
+    """The options of ``configs/method/<name>.yaml``, its name among them; empty where there is no such file."""
     path = CONFIGS / f"{name}.yaml"
     if not path.is_file():
         return {}

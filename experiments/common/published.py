@@ -8,9 +8,10 @@ the row's ``known_difference`` gives the one that does.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ class Published:
         """A single-task row, in the order of ``metrics``."""
         return tuple(self.references[name]["values"])
 
+    def only(self, methods: Collection[str]) -> Published:
+        """With the rows of these methods alone, by key."""
+        groups = {
+            name: replace(group, rows=tuple(row for row in group.rows if row.key in methods))
+            for name, group in self.groups.items()
+        }
+        return replace(self, groups={name: group for name, group in groups.items() if group.rows})
+
     def cite(self, source: str) -> str:
         """A source in a few words: authors, venue, arXiv number."""
         entry = self.sources[source]
@@ -75,6 +84,7 @@ class Published:
         return f"{entry['authors']}, {entry['venue']}{arxiv}"
 
 
+@functools.cache
 def load_published(benchmark: str) -> Published:
     """The published results of a benchmark; raises :class:`UserError` if there is no such file."""
     path = FOLDER / f"{benchmark}.json"

@@ -7,36 +7,53 @@ from typing import Any
 
 from experiments.common.aggregate import STL, Protocol
 from experiments.common.benchmark import Metric
-from experiments.common.published import PAPER, Published, PublishedGroup
+from experiments.common.published import PAPER, Published, PublishedGroup, find_published
+from experiments.common.settings import setting
 
+_SPLITS = ("train", "validation", "test")
 _LISTED = 5  # run names in a remark before "and N more"
 
 
 def heading(title: str, protocol: Protocol | None) -> str:
-    """Benchmark, preset, length, data and protocol of a table in one line."""
+    """Benchmark, data, preset and length of a table in one line."""
     if protocol is None:
         return f"{title} · published rows alone"
-    config, data = protocol.config, protocol.data
-    parts = [title, data_kind(protocol), f"preset {config.get('preset', 'none')}"]
+    config = protocol.config
+    parts = [title, data_in_words(protocol), f"preset {config.get('preset', 'none')}"]
     if (epochs := setting(config, "trainer.epochs")) is not None:
         parts.append(_count(epochs, "epoch"))
-    sizes = [f"{_number(data[split])} {split}" for split in ("train", "validation", "test") if split in data]
-    parts.append(f"data {data.get('source', 'of unknown source')}" + (f" ({', '.join(sizes)})" if sizes else ""))
-    if setting(config, "report.reference") == "ours":
-        parts.append("epochs chosen by Δm against our STL")
-    return " · ".join([*filter(None, parts), f"protocol {protocol.name}"])
+    return " · ".join(filter(None, parts))
+
+
+def data_in_words(protocol: Protocol) -> str:
+    """The kind of the data with the sizes of its splits and of its pictures; empty for a benchmark without data."""
+    data = protocol.data
+    sizes = [f"{_number(data[split])} {split}" for split in _SPLITS if split in data]
+    if "size" in data:
+        sizes.append(f"{'×'.join(map(str, data['size']))} pixels")
+    return " ".join(filter(None, [data_kind(protocol), f"({', '.join(sizes)})" if sizes else ""]))
 
 
 def data_kind(protocol: Protocol) -> str:
     """Whether the runs saw the real data, a part of them, or synthetic data; rows of one kind alone share a table.
 
-    Empty for a benchmark without data of its own, such as a simulator.
+    The splits are measured against the published ones, or where nobody has published any against the whole. Empty
+    for a benchmark without data of its own, such as a simulator.
     """
     if protocol.data.get("synthetic"):
         return "SYNTHETIC data"
-    if "train" not in protocol.config.get("data", {}):
+    if not any(split in protocol.data for split in _SPLITS):
         return ""
-    return "real data" if protocol.config["data"]["train"] is None else "SUBSET of the real data"
+    published = find_published(protocol.config.get("benchmark", ""))
+    whole = published.protocols[PAPER].get("data", {}) if published else {}
+    if not whole:
+        limits = protocol.config.get("data", {})
+        return "SUBSET of the real data" if any(limits.get(split) for split in _SPLITS) else "real data"
+    sizes = {split: protocol.data.get(split) for split in whole}
+    if sizes == whole:
+        return "real data"
+    same_number = sum(size or 0 for size in sizes.values()) == sum(whole.values())
+    return "real data, split into other sizes" if same_number else "SUBSET of the real data"
 
 
 def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> list[str]:
@@ -45,8 +62,10 @@ def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> 
     for metric in metrics:
         units.setdefault(metric.unit, []).append(metric.name)
     listed = "; ".join(f"{', '.join(names)} in {unit}" for unit, names in units.items() if unit)
-    competing = sum(row.key != STL for row in protocol.rows)
-    ranks = f"MR: rank among our {competing} methods without STL, averaged over the metrics, ties averaged. "
+    competing = len(protocol.ranked)
+    variants = sum(row.key != STL for row in protocol.rows) - competing
+    beside = ", variants with other options are not ranked" if variants else ""
+    ranks = f"MR: rank among our {competing} methods without STL{beside}, averaged over the metrics, ties averaged. "
     notes = [
         f"Test values of {_chosen(protocol)}, mean ± sample standard deviation over seeds."
         + (f" Units: {listed}." if listed else ""),
@@ -66,8 +85,10 @@ def _chosen(protocol: Protocol) -> str:
 
 
 def own_remarks(protocol: Protocol) -> list[str]:
-    """Which runs of the protocol are not in the table, and whether those that are share a commit."""
-    remarks = []
+    """The protocol's digest and data, which of its runs are left out, and whether the others share a commit."""
+    chosen = "; epochs chosen by Δm against our own single tasks" if _by_our_reference(protocol) else ""
+    source = f", data from {source}" if (source := protocol.data.get("source")) else ""
+    remarks = [f"Protocol {protocol.name}{source}{chosen}."]
     if protocol.incomplete:
         remarks.append(f"Single-task sets that are not complete and not used: {'; '.join(protocol.incomplete)}.")
     if others := [f"{run.record['name']} ({reason})" for run, reason in protocol.left_out if not run.finished]:
@@ -77,6 +98,10 @@ def own_remarks(protocol: Protocol) -> list[str]:
     if len(commits) > 1:
         remarks.append(f"The runs come from {len(commits)} commits, see sources.json.")
     return remarks
+
+
+def _by_our_reference(protocol: Protocol) -> bool:
+    return setting(protocol.config, "report.reference") == "ours" and _chosen(protocol).startswith("the epoch")
 
 
 def published_notes(published: Published, protocol: Protocol | None) -> list[str]:
@@ -100,7 +125,7 @@ def published_notes(published: Published, protocol: Protocol | None) -> list[str
             "The published rows are there for orientation, not for comparison."
         )
     else:
-        same = [name for name, ours, _ in _settings(protocol, paper) if ours is not None]
+        same = [name for name, _, _ in _settings(protocol, paper)]
         but = f", but has {seeds}" if seeds else ""
         comparison = f"Ours agrees with the published protocol in {', '.join(same) or 'its preset'}{but}."
     return [as_printed, comparison]
@@ -119,34 +144,52 @@ def origins(published: Published, groups: Sequence[PublishedGroup]) -> list[str]
 
 
 def protocol_differences(protocol: Protocol, published: Mapping[str, Any]) -> list[str]:
-    """How the runs differ from a published protocol, the number of seeds aside; unknown settings are passed over."""
+    """How the runs differ from a published protocol, the number of seeds aside.
+
+    A setting that the data file states and the records do not is a difference too: nothing agrees unseen.
+    """
     differences = []
-    if protocol.data.get("synthetic"):
+    data = protocol.data
+    if data.get("synthetic"):
         differences.append("synthetic data")
+    else:
+        differences += _data_differences(data, published.get("source"))
     if (preset := protocol.config.get("preset")) not in (None, "paper"):
         differences.append(f"preset {preset}")
     for name, ours, theirs in _settings(protocol, published):
-        if ours is not None and ours != theirs:
-            differences.append(f"{name} {_number(ours)} (published {_number(theirs)})")
+        allowed = theirs if isinstance(theirs, list) else [theirs]
+        if any(value not in allowed for value in ours):
+            shown = " or ".join(_number(value) for value in allowed if value is not None)
+            differences.append(f"{name} {' and '.join(map(_number, ours))} (published {shown})")
     return differences
 
 
-def setting(config: Mapping[str, Any], path: str) -> Any:
-    """``config["trainer"]["epochs"]`` for ``trainer.epochs``, or ``None`` where there is no such key."""
-    value: Any = config
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _data_differences(data: Mapping[str, Any], source: Mapping[str, str] | None) -> list[str]:
+    """Whether the data were made as the published; ``source`` names theirs and says what any other means."""
+    differences = []
+    if source is not None and data.get("source") != source["name"]:
+        differences.append(f"data from {data.get('source', 'an unknown source')} (published {source['name']})")
+        if "otherwise" in source:
+            differences.append(source["otherwise"])
+    if "method" in (data.get("normals") or {}):
+        differences.append("normals fitted to depth (published precomputed)")
+    return differences
 
 
-def _settings(protocol: Protocol, published: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Name, ours and the published value of everything that the data file states of a protocol."""
+def _settings(protocol: Protocol, published: Mapping[str, Any]) -> list[tuple[str, list[Any], Any]]:
+    """Name, our values and the published one (or a list of them) of all that the data file states of a protocol."""
     compared = [
-        (path.replace("trainer.", "").replace(".", " ").replace("_", " "), setting(protocol.config, path), value)
-        for path, value in published.get("settings", {}).items()
+        (_in_words(path), protocol.values_of(path), value) for path, value in published.get("settings", {}).items()
     ]
     sizes = published.get("data", {})
-    return compared + [(f"{split} examples", protocol.data.get(split), value) for split, value in sizes.items()]
+    return compared + [(f"{split} examples", [protocol.data.get(split)], value) for split, value in sizes.items()]
+
+
+def _in_words(path: str) -> str:
+    """``model.edge_hidden`` as ``model edge hidden``."""
+    path = {"optimizer.lr": "learning rate", "optimizer.method_lr": "methods' learning rate"}.get(path, path)
+    path = path.replace("data.", "image ") if path in ("data.height", "data.width") else path
+    return path.removeprefix("trainer.").removeprefix("data.").replace(".", " ").replace("_", " ")
 
 
 def _count(number: int, noun: str) -> str:
@@ -154,4 +197,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if value is None:
+        return "not recorded"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -106,7 +106,7 @@ def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Refer
         for row in protocol.rows
     }
     means = {row.label: [fmean(column) for column in zip(*values[row.label], strict=True)] for row in protocol.rows}
-    ranks = _ranks({row.label: means[row.label] for row in protocol.rows if row.key != STL}, directions)
+    ranks = _ranks({row.label: means[row.label] for row in protocol.ranked}, directions)
     rows = []
     for row in protocol.rows:
         deltas = [delta_m(seed, reference.values, directions) for seed in values[row.label]]

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from experiments.common.benchmark import TableRequest
 from experiments.common.published import PAPER, Published
-from experiments.common.result_notes import origins, setting
+from experiments.common.result_notes import origins
+from experiments.common.settings import setting
 from experiments.common.tables import Cell, Column, Row, Section, Table
 from experiments.mt10.metrics import SUCCESS
 from experiments.mt10.rows import PLAIN, SHARED, MT10Protocol, MT10Row
@@ -184,7 +185,16 @@ def _comparison(protocol: MT10Protocol, published: Published) -> list[str]:
     theirs = published.protocols[PAPER]
     counts = sorted({len(row.runs) for row in protocol.rows})
     seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    ours = f"{setting(protocol.config, 'trainer.steps'):,} steps, {seeds} seed{'' if seeds == '1' else 's'} a row"
+    tasks = len(protocol.data["tasks"])
+    other_tasks = [] if tasks == theirs["tasks"] else [f"{tasks} of its {theirs['tasks']} tasks"]
+    settings = [(path, setting(protocol.config, path), value) for path, value in theirs["settings"].items()]
+    others = [
+        f"{path.partition('.')[2].replace('_', ' ')} {value} (published {printed})"
+        for path, value, printed in settings
+        if path != "trainer.steps" and value not in (None, printed)
+    ]
+    steps = f"{setting(protocol.config, 'trainer.steps'):,} steps"
+    ours = ", ".join([*other_tasks, steps, f"{seeds} seed{'' if seeds == '1' else 's'} a row", *others])
     return [
         f"Published: {theirs['note']}, on the simulator and environments of 2021. Ours: {ours}. "
         "The published rows are there for orientation, not for comparison."

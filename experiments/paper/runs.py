@@ -11,8 +11,9 @@ from experiments.common.aggregate import STL, MethodRow, Protocol, load_runs, pr
 from experiments.common.benchmark import Benchmark
 from experiments.common.errors import UserError
 from experiments.common.published import load_published
-from experiments.common.result_notes import data_kind, setting
+from experiments.common.result_notes import data_kind
 from experiments.common.result_tables import Reference, reference_of
+from experiments.common.settings import setting
 from experiments.reporting.histories import Quantity, delta_m_on_test
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from experiments.common.aggregate import MethodRow
+from experiments.common.aggregate import MethodRow, default_options
+from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure
 from experiments.paper.runs import FigureRuns, RunChoice, option, required_runs
@@ -43,7 +44,7 @@ def draw_figure_6(choice: RunChoice) -> dict[str, Figure]:
 
 def _interval(row: MethodRow) -> Variant | None:
     """``None`` for a row that differs from the defaults in something else."""
-    if option(row, "solver", "newton") != "newton" or row.key != _NASH:
+    if not _differs_in(row, ("update_weights_every",)):
         return None
     interval = option(row, "update_weights_every", 1)
     assert isinstance(interval, int)
@@ -51,13 +52,23 @@ def _interval(row: MethodRow) -> Variant | None:
 
 
 def _solver(row: MethodRow) -> Variant | None:
-    if option(row, "update_weights_every", 1) != 1 or row.key != _NASH:
+    """``None`` for a row that differs from the defaults in something else."""
+    if not _differs_in(row, ("solver", "ccp_steps")):
         return None
     if option(row, "solver", "newton") == "newton":
         return Variant(float("inf"), "exact")
     steps = option(row, "ccp_steps", 20)
     assert isinstance(steps, int)
     return Variant(steps, f"CCP, {steps} step{'' if steps == 1 else 's'}")
+
+
+def _differs_in(row: MethodRow, shown: Container[str]) -> bool:
+    """Whether it is Nash-MTL with its default options but for those that the figure shows."""
+    if row.key != _NASH:
+        return False
+    defaults = default_options(_NASH)
+    method = row.runs[0].record["method"]
+    return all(name in shown or name not in method or method[name] == value for name, value in defaults.items())
 
 
 def _has_interval(row: MethodRow) -> bool:
@@ -70,7 +81,16 @@ def _has_solver(row: MethodRow) -> bool:
 
 def _draw(runs: FigureRuns, variant_of: Callable[[MethodRow], Variant | None], axis_label: str) -> Figure:
     """Left Δm on test over training, right Δm of the runs' results, a dot a seed."""
-    found = {variant: row for row in runs.protocol.rows if (variant := variant_of(row)) is not None}
+    found: dict[Variant, MethodRow] = {}
+    for row in runs.protocol.rows:
+        variant = variant_of(row)
+        if variant in found:
+            raise UserError(
+                f"{row.label} and {found[variant].label} of protocol {runs.protocol.name} are the same variant "
+                f"({variant.label}); give root=FOLDER of one of them."
+            )
+        if variant is not None:
+            found[variant] = row
     variants = sorted(found)
     figure = new_figure(9.5, 3.8)
     training, end = figure.subplots(1, 2, width_ratios=[1.5, 1])

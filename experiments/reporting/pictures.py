@@ -151,7 +151,7 @@ def draw_intervals(material: Material) -> Picture | None:
 
 def draw_ranks(material: Material) -> Picture | None:
     """The critical-difference diagram of the mean ranks over the metrics."""
-    metrics, rows = material.benchmark.metrics, material.rows
+    metrics, rows = material.benchmark.metrics, material.protocol.ranked
     if len(rows) < 3 or len(metrics) < 2:
         return None
     means = [[fmean(values[metric.name] for values in row.values.values()) for metric in metrics] for row in rows]

@@ -30,7 +30,7 @@ def config(**changes: Any) -> dict[str, Any]:
     for key, change in changes.items():
         group, _, name = key.partition("__")
         if name:
-            value[group] = {**value[group], name: change}
+            value[group] = {**value.get(group, {}), name: change}
         else:
             value[group] = change
     return value

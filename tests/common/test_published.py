@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from experiments.benchmarks import BENCHMARKS
 from experiments.check_published import (
@@ -16,6 +18,7 @@ from experiments.check_published import (
     recomputed_delta_m,
     recomputed_mean_rank,
 )
+from experiments.common.aggregate import CONFIGS
 from experiments.common.errors import UserError
 from experiments.common.published import FOLDER, PublishedRow, load_published, published_reference
 from methods import METHODS
@@ -134,6 +137,28 @@ def test_the_metrics_are_those_of_the_benchmark(name: str) -> None:
     published, metrics = load_published(name), BENCHMARKS[name].metrics
     assert published.metrics == tuple(metric.name for metric in metrics)
     assert published.higher_is_better == tuple(metric.higher_is_better for metric in metrics)
+
+
+#: Of a preset: what changes no number, what the data's sizes say, and what is an implementation of the same network.
+NOT_COMPARED = {"preset", "run", "hydra", "data.train", "data.validation", "data.test", "trainer.groups"}
+NOT_COMPARED_ON = {"qm9": {"model.network"}}
+
+
+@pytest.mark.parametrize("name", ["qm9", "nyuv2", "cityscapes"])
+def test_every_setting_of_the_papers_preset_is_compared(name: str) -> None:
+    """A run may be called as published only if nothing in its preset is left unseen."""
+    preset: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS.parent / name / "preset" / "paper.yaml"))
+    leaves = {
+        f"{group}.{key}": value
+        for group, content in preset.items()
+        if isinstance(content, dict) and group not in NOT_COMPARED
+        for key, value in content.items()
+    }
+    expected = set(leaves) - NOT_COMPARED - NOT_COMPARED_ON.get(name, set())
+    stated = load_published(name).protocols["paper"]["settings"]
+    assert expected <= set(stated)
+    for path in expected:
+        assert leaves[path] == stated[path] or leaves[path] in stated[path]
 
 
 def test_the_reference_is_the_papers_single_task_row() -> None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from experiments.benchmarks import BENCHMARKS
+from experiments.common.aggregate import CONFIGS as METHOD_CONFIGS
 from experiments.common.aggregate import NAMES as METHOD_NAMES
 from experiments.common.aggregate import load_runs, option_labels
 from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.published import published_reference
+from experiments.report import main
 from methods import METHODS
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 
 REFERENCE = published_reference("qm9")
+CONFIGS = METHOD_CONFIGS.parent
 LOWER = [False] * len(NAMES)
 
 
@@ -57,6 +63,33 @@ def test_our_rows_are_ranked_among_themselves_and_without_single_tasks(root: Pat
     assert found["ours", "STL"]["MR"] == ""
     assert [float(found["ours", name]["MR"]) for name in ("LS", "SI")] == [2.0, 1.0]
     assert float(found["nash", "Nash-MTL"]["MR"]) == pytest.approx(2.5, abs=0.06)  # as printed, to its rounding
+
+
+def test_variants_of_a_method_are_shown_but_not_ranked(root: Path) -> None:
+    """Ten variants of a good method would push all others down without saying anything of them."""
+    for name, value in (("ls", 2.0), ("si", 3.0), ("nash_mtl", 1.0)):
+        write(root, record(all_metrics(value), method={"name": name}))
+    for interval in (5, 50):
+        write(root, record(all_metrics(1.5), method={"name": "nash_mtl", "update_weights_every": interval}))
+    write(root, record(all_metrics(4.0), method={"name": "cagrad", "c": 0.9}))  # the only one of its method
+    folder = report(root, "report.published=false")
+    ranks = {method: row["MR"] for (_, method), row in rows(folder).items()}
+    assert {name: rank for name, rank in ranks.items() if "every" in name} == {
+        "Nash-MTL (update_weights_every=5)": "",
+        "Nash-MTL (update_weights_every=50)": "",
+    }
+    assert [float(ranks[name]) for name in ("LS", "SI", "Nash-MTL", "CAGrad (c=0.9)")] == [2.0, 3.0, 1.0, 4.0]
+    assert "variants with other options are not ranked" in next(folder.glob("*.md")).read_text()
+
+
+def test_methods_can_be_chosen_and_are_ranked_among_themselves(root: Path) -> None:
+    write_single_tasks(root, 0, all_metrics(0.5))
+    for name, value in (("ls", 2.0), ("si", 3.0), ("nash_mtl", 1.0)):
+        write(root, record(all_metrics(value), method={"name": name}))
+    found = rows(report(root, "methods=[ls,si]"))
+    assert [method for source, method in found if source == "ours"] == ["STL", "LS", "SI"]
+    assert [method for source, method in found if source == "nash"] == ["STL", "LS", "SI"]
+    assert [float(found["ours", name]["MR"]) for name in ("LS", "SI")] == [1.0, 2.0]
 
 
 def test_a_method_alone_has_no_rank(root: Path) -> None:
@@ -233,15 +266,93 @@ def test_what_differs_from_the_published_protocol_is_computed(root: Path, capsys
 
 
 def test_a_run_of_the_papers_protocol_is_said_to_agree(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    changes = {"preset": "paper", "trainer__epochs": 300, "trainer__batch_size": 120, "model__dim": 64}
+    changes = paper_settings("qm9")
     data = {"synthetic": False, "train": 110831, "validation": 10000, "test": 10000}
     for seed in range(3):
         write(root, record(all_metrics(1.0), seed=seed, data=data, **changes))
     report(root)
     printed = capsys.readouterr().out
     assert "Ours agrees with the published protocol in epochs, batch size, model dim" in printed
+    assert "real data (110,831 train" in printed
     assert "orientation" not in printed
     assert "SYNTHETIC" not in printed
+
+
+def paper_settings(benchmark: str) -> dict[str, Any]:
+    """The changes that make a record one of the paper's preset."""
+    preset = OmegaConf.to_container(OmegaConf.load(CONFIGS / benchmark / "preset" / "paper.yaml"))
+    assert isinstance(preset, dict)
+    groups = {group: preset[group] for group in ("data", "model", "trainer", "optimizer", "schedule")}
+    changes = {f"{group}__{key}": value for group, content in groups.items() for key, value in content.items()}
+    return {"preset": "paper", **changes, **({"data__statistics": "train"} if benchmark == "qm9" else {})}
+
+
+MTAN = {"synthetic": False, "source": "MTAN's npy folders", "validation": None}
+SCENES = {
+    "nyuv2": {**MTAN, "train": 795, "test": 654, "normals": {"given": "normal"}},
+    "cityscapes": {**MTAN, "train": 2975, "test": 500},
+}
+
+
+def scene_report(root: Path, benchmark: str, data: dict[str, Any], changes: dict[str, Any]) -> str:
+    values = {metric.name: 1.0 for metric in BENCHMARKS[benchmark].metrics}
+    for seed in range(3):
+        write(root, record(values, benchmark=benchmark, seed=seed, data=data, **changes))
+    main([f"benchmark={benchmark}", f"root={root}", f"out={root.parent}", "pictures=false"])
+    (path,) = (root.parent / benchmark).glob("*.md")
+    return path.read_text()
+
+
+@pytest.mark.parametrize("benchmark", SCENES)
+def test_scenes_of_the_papers_protocol_agree(root: Path, benchmark: str) -> None:
+    text = scene_report(root, benchmark, SCENES[benchmark], paper_settings(benchmark))
+    assert "Ours agrees with the published protocol" in text and "orientation" not in text
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "change", "data", "difference"),
+    [
+        ("nyuv2", {"model__network": "segnet"}, {}, "model network segnet (published mtan)"),
+        ("nyuv2", {"model__width": 0.25}, {}, "model width 0.25 (published 1.0)"),
+        ("nyuv2", {"data__height": 96}, {}, "image height 96 (published 288)"),
+        ("nyuv2", {"optimizer__lr": 0.001}, {}, "learning rate 0.001 (published 0.0001)"),
+        ("nyuv2", {"data__augment": False}, {}, "augment off (published on)"),
+        ("nyuv2", {"trainer__last_epochs": 1}, {}, "last epochs 1 (published 10)"),
+        ("nyuv2", {"speed__autocast": "bfloat16"}, {}, "speed autocast bfloat16 (published none)"),
+        ("nyuv2", {"trainer__metrics": None}, {}, "metrics not recorded (published paper)"),
+        ("nyuv2", {}, {"train": 160}, "train examples 160 (published 795)"),
+        ("nyuv2", {}, {"normals": {"method": "a plane"}}, "normals fitted to depth"),
+        ("cityscapes", {}, {"source": "Cityscapes' official files"}, "inverse depth in 1/m"),
+    ],
+)
+def test_any_setting_that_is_not_the_papers_is_told(
+    root: Path, benchmark: str, change: dict[str, Any], data: dict[str, Any], difference: str
+) -> None:
+    text = scene_report(root, benchmark, {**SCENES[benchmark], **data}, {**paper_settings(benchmark), **change})
+    (sentence,) = (line for line in text.splitlines() if "Ours differs from the published protocol" in line)
+    assert difference in sentence
+    assert sentence.count("(published") == 1 + ("otherwise" in str(data) or "official" in str(data))
+    assert "for orientation, not for comparison" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({}, "real data (795 train, 654 test"),
+        ({"test": 100}, "SUBSET of the real data (795 train, 100 test"),
+        ({"train": 160}, "SUBSET of the real data (160 train, 654 test"),
+        ({"train": 895, "test": 554}, "real data, split into other sizes (895 train"),
+        ({"size": [96, 128]}, "real data (795 train, 654 test, 96×128 pixels)"),
+    ],
+)
+def test_every_split_and_the_size_are_in_the_heading(root: Path, data: dict[str, Any], kind: str) -> None:
+    made = {key: value for key, value in SCENES["nyuv2"].items() if key != "validation"}
+    entry = record({metric.name: 1.0 for metric in BENCHMARKS["nyuv2"].metrics}, benchmark="nyuv2")
+    entry["data"] = {**made, **data}
+    write(root, entry)
+    main(["benchmark=nyuv2", f"root={root}", f"out={root.parent}", "pictures=false"])
+    (path,) = (root.parent / "nyuv2").glob("*.md")
+    assert kind in path.read_text().splitlines()[0]
 
 
 def test_published_rows_can_be_left_out_or_extended(root: Path) -> None:

@@ -90,8 +90,8 @@ def test_sources_name_the_records(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "benchmark is missing; give benchmark=KEY with one of .*, or table=NUMBER from 1 to 7"),
-        (["benchmark=qm9", "table=1"], "benchmark and table cannot be had together"),
+        ([], "benchmark is missing: benchmark=KEY with one of .*, or table=NUMBER from 1 to 7"),
+        (["benchmark=qm9", "table=1"], "benchmark and table are both given, give one of them"),
         (["table=8"], "table=8 cannot be used; choose from 1, 2"),
         (["benchmark=mnist"], "benchmark=mnist cannot be used; choose from .*qm9"),
         (["benchmark=qm9", "rot=runs"], "'rot=runs' cannot be used .*the settings are benchmark, table, root"),

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments import figures
+from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.style import paper_style
 from experiments.nyuv2.metrics import METRICS as NYUV2_METRICS
@@ -68,6 +69,27 @@ def test_figure_4_shows_the_intervals_in_their_order(root: Path) -> None:
     assert [tick.get_text() for tick in ends.get_xticklabels()] == ["1", "5", "50"]
     dots = [np.asarray(line.get_ydata(), dtype=float).tolist() for line in ends.get_lines()]
     assert dots[0] == pytest.approx([100.0, 200.0, 300.0]) and dots[1] == pytest.approx([200.0])
+
+
+@pytest.mark.parametrize("other", [{"max_norm": 0.0}, {"weight_heads": False}, {"solver": "ccp"}])
+def test_a_row_that_differs_in_something_else_is_not_a_variant(root: Path, other: dict[str, Any]) -> None:
+    """It would stand in the place of the plain row of the same interval."""
+    write(root, with_epochs(record(all_metrics(50.0), method={**NASH, "update_weights_every": 5, **other})))
+    ends = draw(4, root).axes[1]
+    dots = [np.asarray(line.get_ydata(), dtype=float).tolist() for line in ends.get_lines()]
+    assert [tick.get_text() for tick in ends.get_xticklabels()] == ["1", "5"]
+    assert dots[2] == pytest.approx([100.0, 200.0, 300.0])
+
+
+def test_two_rows_of_one_variant_are_refused(root: Path) -> None:
+    """Newton's method has no steps to count, so that this is the plain row under another name."""
+    for steps in (20, 7):
+        values = dict.fromkeys([metric.name for metric in NYUV2_METRICS], 2.0)
+        entry = record(values, benchmark="nyuv2", method={**NASH, "ccp_steps": steps})
+        write(root, entry)
+        write(root, record(values, benchmark="nyuv2", method={**NASH, "ccp_steps": steps, "solver": "ccp"}))
+    with pytest.raises(UserError, match="are the same variant"):
+        draw(6, root)
 
 
 def test_figure_6_tells_the_solvers_apart(root: Path) -> None:
