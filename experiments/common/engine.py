@@ -29,7 +29,7 @@ from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay
 from experiments.common.records import RECORD, now, write_record
 from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
-from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
+from methods import Method, NonFiniteGradient, NonFiniteLoss, NonPositiveLoss, Step
 
 
 class Network(Protocol):
@@ -244,11 +244,12 @@ class Run:
                     loss = sum(entry["train_losses"].values()) / len(entry["train_losses"])
                     score = self.problem.describe_score(entry["score"])
                     display.show(f"epoch {epoch + 1}/{self.epochs}, loss {loss:.4g}, {score}")
-            except (NonFiniteLoss, NonFiniteGradient, NonFiniteMetric) as error:
+            except (NonFiniteLoss, NonPositiveLoss, NonFiniteGradient, NonFiniteMetric) as error:
                 self._end("failed", error=str(error))
+                advice = "" if isinstance(error, NonPositiveLoss) else " A lower optimizer.lr may help."
                 raise Diverged(
                     f"run {self.record['name']} failed in epoch {self.progress.epoch + 1}/{self.epochs}, "
-                    f"step {min(self.progress.step + 1, steps)}/{steps}: {error} A lower optimizer.lr may help."
+                    f"step {min(self.progress.step + 1, steps)}/{steps}: {error}{advice}"
                 ) from error
             finally:
                 display.close()

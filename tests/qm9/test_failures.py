@@ -216,6 +216,23 @@ def test_no_account_means_offline(
     assert "There is no W&B account on this machine (wandb login); logging offline in" in printed.out
 
 
+def test_a_loss_of_zero_ends_an_si_run_with_one_line_that_names_the_task(
+    qm9_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = trainer.QM9Problem.losses
+
+    def with_a_zero(self: Any, indices: Any) -> Any:
+        values, representation = losses(self, indices)
+        return values * values.new_tensor([1.0] * 10 + [0.0]), representation
+
+    monkeypatch.setattr(trainer.QM9Problem, "losses", with_a_zero)
+    with pytest.raises(UserError, match=r"failed in epoch 1/2, step 1/\d+: .*10") as caught:
+        run(small(qm9_root, tmp_path, "method=si"))
+    assert "lower optimizer.lr" not in str(caught.value)
+    (record,) = records(tmp_path)
+    assert record["status"] == "failed" and "10" in record["error"]
+
+
 def test_none_logs_nothing(tmp_path: Path) -> None:
     tracker = tracking.open_tracker({"name": "none"}, tmp_path, {})
     tracker.log({"a": 1.0}, 0)
