@@ -37,7 +37,8 @@ def accelerated(network: torch.nn.Module, speed: SpeedConfig, device: torch.devi
     if speed.compile != "none":
         # A method walks the graph once for every task: no buffer of it may be given up after the first.
         functorch_config.donated_buffer = False
-        forward = torch.compile(network, backend=speed.compile)
+        # Every shape (the last batch may be smaller) for itself: inductor fails at unpooling of unknown sizes.
+        forward = torch.compile(network, backend=speed.compile, dynamic=False)
     dtype = AUTOCAST[speed.autocast]
 
     def run(images: Tensor) -> tuple[Any, Any]:
