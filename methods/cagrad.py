@@ -13,7 +13,8 @@ from methods.gradient_method import GramianWeighting
 from methods.min_norm import min_norm_weights
 
 #: At a Pareto-stationary point the inner optimum has g_w = 0 and no finite multiplier; the search ends where g_w
-#: is this much shorter than the shortest gradient.
+#: is this much shorter than the shortest gradient. The direction is then within about as much of the optimum, while
+#: a Gramian in float64 resolves lengths down to 1e-8 only: the square root of its rounding.
 _SMALLEST_LENGTH = 1e-5
 
 
