@@ -41,9 +41,14 @@ def draw_figure_6(choice: RunChoice) -> dict[str, Figure]:
     return {"figure_6": _draw(runs, _solver, "solver of the bargaining problem")}
 
 
+def _is_nash(row: MethodRow) -> bool:
+    """Nash-MTL on the shared parameters' gradients."""
+    return row.key == _NASH and option(row, "gradients", "shared") == "shared"
+
+
 def _interval(row: MethodRow) -> Variant | None:
     """``None`` for a row that differs from the defaults in something else."""
-    if option(row, "solver", "newton") != "newton" or row.key != _NASH:
+    if option(row, "solver", "newton") != "newton" or not _is_nash(row):
         return None
     interval = option(row, "update_weights_every", 1)
     assert isinstance(interval, int)
@@ -51,7 +56,7 @@ def _interval(row: MethodRow) -> Variant | None:
 
 
 def _solver(row: MethodRow) -> Variant | None:
-    if option(row, "update_weights_every", 1) != 1 or row.key != _NASH:
+    if option(row, "update_weights_every", 1) != 1 or not _is_nash(row):
         return None
     if option(row, "solver", "newton") == "newton":
         return Variant(float("inf"), "exact")
