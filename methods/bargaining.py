@@ -18,9 +18,14 @@ RESIDUAL_TOLERANCE = 1e-6
 #: Gramian counts as Pareto stationary.
 STATIONARY_TOLERANCE = 1e-9
 
+#: Where Newton stops: five digits below the tolerance, and above what rounding leaves of K = 100 sums (1e-13).
 _TARGET_RESIDUAL = 1e-11
+#: Never met by a Gramian with a solution (4 to 12 steps); near a stationary point each step multiplies the weights.
 _MAX_ITERATIONS = 200
-_LARGEST_WEIGHT = 1e9  # in unit-length coordinates; beyond, α∘(Mα) has no correct digit in float64
+#: In unit-length coordinates: α² times the cosines' rounding (1e-16) is then 100, and no digit of α∘(Mα) is right.
+_LARGEST_WEIGHT = 1e9
+#: Growth of a weight in one step: without a bound the line search of an unbounded problem has no end. Three such
+#: steps reach the largest weight.
 _LONGEST_STEP = 1e3
 
 
@@ -146,6 +151,8 @@ def _newton(cosines: Matrix) -> tuple[Vector, int]:
         if change is None:
             return best, iteration
         decrement = np.sqrt(max(missing @ change, 0.0))
+        # Below 1/4, full steps of Newton on a self-concordant function converge quadratically (Nesterov and
+        # Nemirovskii, 1994); the margin is for rounding.
         near = decrement < 0.2
         if not near:
             change = _line_search(scaled, 1.0 - missing, change, decrement) * change

@@ -14,7 +14,7 @@ class DynamicWeightAverage(LossWeighting):
     """DWA, Liu et al. (MTAN), CVPR 2019, eq. (7).
 
     wᵢ(t) = K·exp(rᵢ(t−1)/T) / Σⱼ exp(rⱼ(t−1)/T), with rᵢ(t−1) = Lᵢ(t−1)/Lᵢ(t−2) the ratio of the mean losses of
-    the last two windows; until two windows are complete all weights are one.
+    the last two windows; until two windows are complete all weights are equal.
 
     ``temperature`` T = 2 (both papers). ``window``: the number of steps whose losses are averaged. The
     DWA paper averages over epochs; the Nash-MTL paper's released code over 25 steps, sliding, from

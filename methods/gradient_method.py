@@ -67,7 +67,7 @@ class GradientMethod(Method):
         self.weight_heads = weight_heads
         self.max_norm = max_norm
         self.task_gradients = task_gradients
-        self._strategy = task_gradients
+        self._auto: str | None = None
 
     def _backward(
         self,
@@ -87,10 +87,11 @@ class GradientMethod(Method):
     def _task_gradients(
         self, losses: list[Tensor], tensors: Sequence[Tensor], *, retain_graph: bool
     ) -> TaskGradients:
-        """This rank's task gradients, by the strategy that the first step has settled on."""
-        if self._strategy == "auto":
-            self._strategy = choose_strategy(losses)
-        return compute_task_gradients(losses, tensors, strategy=self._strategy, retain_graph=retain_graph)
+        """This rank's task gradients; what ``auto`` means is settled at the first step, as it takes a walk."""
+        strategy = self.task_gradients
+        if strategy == "auto":
+            strategy = self._auto = self._auto or choose_strategy(losses)
+        return compute_task_gradients(losses, tensors, strategy=strategy, retain_graph=retain_graph)
 
     @abstractmethod
     def combine(self, gradients: TaskGradients, losses: list[Tensor]) -> tuple[list[Tensor | None], Step]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -19,15 +21,36 @@ def code_blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), flags=re.DOTALL)
 
 
-def test_the_worked_example_of_a_new_method_trains() -> None:
-    definition, registration = code_blocks(ROOT / "docs" / "add_a_method.md", "python")
+def test_the_worked_example_of_a_new_method_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    definition, registration, _ = code_blocks(ROOT / "docs" / "add_a_method.md", "python")
+    file = types.ModuleType("methods.normalised")
+    exec(definition, vars(file))
+    monkeypatch.setitem(sys.modules, "methods.normalised", file)
     namespace: dict = {"METHODS": dict(METHODS)}
-    exec(definition + registration, namespace)
+    exec(registration, namespace)
     method = namespace["METHODS"]["normalised"](n_tasks=2)
+    options = code_blocks(ROOT / "docs" / "add_a_method.md", "yaml")[0]
+    assert [line.split(":")[0] for line in options.split()[::2]] == [
+        "name",
+        "weight_heads",
+        "max_norm",
+        "task_gradients",
+        "gradients",
+    ]
     point = torch.tensor([1.0, 2.0], requires_grad=True)
     losses = [3.0 * point[0] ** 2, 0.1 * point[1] ** 2]  # gradients (6, 0) and (0, 0.4)
     method.backward(losses, shared_parameters=[point])
     torch.testing.assert_close(point.grad, torch.ones(2))
+
+
+def test_the_worked_example_of_a_state_resumes() -> None:
+    namespace: dict = {}
+    exec(code_blocks(ROOT / "docs" / "add_a_method.md", "python")[2], namespace)
+    whole, resumed = (namespace["NoisyAverage"](2, seed=seed) for seed in (0, 1))
+    losses = torch.ones(2)
+    whole.objective(losses)
+    resumed.load_state_dict(whole.state_dict())
+    assert torch.equal(whole.objective(losses)[1], resumed.objective(losses)[1])
 
 
 def test_a_plain_loop_uses_the_methods() -> None:

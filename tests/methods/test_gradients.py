@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,23 @@ def test_auto_takes_the_loop_where_a_part_is_compiled() -> None:
         method = make("nash_mtl", 2)
         method.backward(losses(compiled), shared_parameters=trunk.parameters())
         assert trunk.weight.grad is not None
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_a_strategy_that_is_set_later_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a layer is found to bear no vectorisation after the method was made."""
+    used: list[str] = []
+
+    def spy(*arguments: Any, strategy: str, **options: Any) -> TaskGradients:
+        used.append(strategy)
+        return compute_task_gradients(*arguments, strategy=strategy, **options)
+
+    monkeypatch.setattr("methods.gradient_method.compute_task_gradients", spy)
+    problem, method = Problem(2), make("mgda", 2)
+    problem.backward(method)
+    method.task_gradients = "loop"
+    problem.backward(method)
+    assert used == ["batched", "loop"]
 
 
 def test_gramian_of_float32_gradients_is_accurate() -> None:

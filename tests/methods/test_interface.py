@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from methods import METHODS, GramianWeighting, Method
 from tests.methods.samplers import DETERMINISTIC, GRADIENT_METHODS, GRAMIAN_METHODS, Problem, make
@@ -273,6 +274,33 @@ def test_autocast_does_not_round_the_combination(variant: str) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             cast.backward(same, losses)
         assert np.array_equal(cast.written(), plain.written())
+
+
+@pytest.mark.parametrize("strategy", ["loop", "batched"])
+def test_activation_checkpointing(strategy: str) -> None:
+    """Without reentry it changes nothing; the reentrant form says itself that it cannot be used."""
+
+    def run(reentrant: bool | None) -> np.ndarray:
+        problem = Problem(3)
+        plain = problem.losses()
+
+        def trunk(first: Tensor) -> Tensor:
+            return torch.tanh(torch.tanh(problem.inputs @ first) @ problem.second + problem.bias) * problem.frozen
+
+        if reentrant is None:
+            losses = plain
+        else:
+            problem.features = checkpoint(trunk, problem.first, use_reentrant=reentrant)
+            outputs = [problem.features @ head for head in problem.heads]
+            outputs[-1] = outputs[-1] + problem.features @ problem.for_last_task
+            pairs = zip(outputs, problem.targets.T, strict=True)
+            losses = [(output - target).square().mean() for output, target in pairs]
+        problem.backward(make("nash_mtl", 3, task_gradients=strategy), losses)
+        return problem.written()
+
+    assert run(reentrant=False) == pytest.approx(run(reentrant=None), rel=1e-9)
+    with pytest.raises(RuntimeError, match=r"use_reentrant=False|not compatible with"):
+        run(reentrant=True)
 
 
 # --- forms of the same input ---

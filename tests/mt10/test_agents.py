@@ -240,3 +240,9 @@ def test_only_the_representations_gradients_are_out_of_reach(key: str) -> None:
             check_method("mh_sac", method)
         method = get_method(key, 3, gradients="shared")
     check_method("mh_sac", method)
+
+
+@pytest.mark.parametrize("key", ["mgda", "pcgrad", "cagrad", "nash_mtl"])
+def test_no_agent_has_a_representation_for_a_method_that_can_take_one(key: str) -> None:
+    with pytest.raises(UserError, match=rf"method {key} wants the gradients of a representation.*gradients=shared"):
+        check_method("mh_sac", get_method(key, 3, gradients="representation"))
