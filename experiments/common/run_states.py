@@ -14,6 +14,7 @@ import yaml
 from experiments.common.claims import is_held
 from experiments.common.errors import UserError
 from experiments.common.records import RECORD
+from experiments.common.settings import setting
 from experiments.common.summaries import read_summary
 
 PLANS = "sweeps"  # folder of a sweep's plan, beside its runs
@@ -105,9 +106,7 @@ def _waiting(plans: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> Ite
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
     """A configuration's value as an override would give it: of a group its name."""
-    value: Any = config
-    for part in key.lstrip("+").split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    value = setting(config, key.lstrip("+"))
     return _comparable(value.get("name") if isinstance(value, Mapping) else value)
 
 
