@@ -13,7 +13,7 @@ from typing import NamedTuple
 from experiments.common.errors import exits_cleanly
 from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.options import parse_options
-from experiments.common.published import FOLDER, Published, PublishedRow, half_unit, load_published
+from experiments.common.published import FOLDER, Published, PublishedRow, decimals, half_unit, load_published
 
 _NO_REASON = "values and figure were probably rounded, or averaged over seeds, separately"
 
@@ -85,7 +85,9 @@ def markdown() -> str:
     lines = ["| benchmark | row | figure | printed | recomputed | difference | rounding | remark |"]
     lines.append("|---|---|---|---:|---:|---:|---:|---|")
     for one in differences():
-        numbers = f"{one.printed:g} | {one.recomputed:.2f} | {one.recomputed - one.printed:+.2f} | {one.rounding:.2f}"
+        digits = decimals(one.printed)
+        numbers = f"{one.printed:.{digits}f} | {one.recomputed:.2f} | {one.recomputed - one.printed:+.2f}"
+        numbers += f" | {one.rounding:.2f}"
         lines.append(f"| {one.benchmark} | {one.method} ({one.group}) | {one.figure} | {numbers} | {one.reason} |")
     return "\n".join(lines) + "\n"
 

@@ -30,7 +30,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 )
 GREY = "#8A8A8A"
 #: Beyond the palette, for the last of eleven methods; their lines are dashed and labelled besides.
-BROWN, VIOLET, OLIVE = "#8C4A2F", "#6A3D9A", "#7A8B00"
+BROWN, VIOLET, OLIVE = "#A8603F", "#8F63C4", "#7A8B00"
 #: Text and lines that are black on paper, and grids: by these a drawn picture is made a dark page's.
 _INK, _GRID = "#1B1B1B", "#C4C4C4"
 

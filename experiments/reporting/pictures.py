@@ -114,7 +114,7 @@ def draw_changes(material: Material) -> Picture | None:
         ]
     )  # [methods, metrics], per cent, positive where worse
     limit = _round_up(float(np.quantile(np.abs(changes), 0.75)))
-    figure = new_figure(_WIDTH, 0.27 * len(rows) + 0.8)
+    figure = new_figure(_WIDTH, 0.29 * len(rows) + 0.8)
     axis = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("change", [BLUE, "#FFFFFF", ORANGE])
     axis.pcolormesh(changes, cmap=colours, vmin=-limit, vmax=limit, edgecolors="#FFFFFF", linewidth=1)
@@ -122,7 +122,7 @@ def draw_changes(material: Material) -> Picture | None:
         text = f"{value:+,.0f}" if abs(value) >= 10 else f"{value:+.1f}"
         dark = value < -0.6 * limit  # the blue end
         axis.text(
-            column + 0.5, place + 0.5, text, ha="center", va="center", size=7, color="#FFFFFF" if dark else "#111111"
+            column + 0.5, place + 0.5, text, ha="center", va="center", size=8, color="#FFFFFF" if dark else "#111111"
         )
     axis.set_xticks(np.arange(len(metrics)) + 0.5, [metric.name for metric in metrics], fontsize=8)
     axis.set_yticks(np.arange(len(rows)) + 0.5, [short(row.label) for row in rows], fontsize=8)

@@ -143,7 +143,7 @@ def test_the_best_values_are_marked(page: dict[str, Any]) -> None:
 
 
 def test_pictures_are_within_and_nothing_is_asked_for(page: dict[str, Any], folder: Path) -> None:
-    assert len(page["pictures"]) == 2 * (4 + 1)  # of three methods, and of one, each light and dark
+    assert len(page["pictures"]) == 2 * (6 + 1)  # of three methods, and of one, each light and dark
     assert all(page["pictures"])
     assert page["requests"] == []
     assert console(page["log"]) == []
