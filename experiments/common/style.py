@@ -101,7 +101,7 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
     ``constrained``: let matplotlib find the layout, which of a dozen panels takes longer than to draw them.
     """
-    figure = Figure(figsize=(width, height), layout="constrained" if constrained else "none")
+    figure = Figure(figsize=(width, height), layout="constrained" if constrained else None)
     FigureCanvasAgg(figure)
     return figure
 

@@ -130,7 +130,7 @@ def to_markdown(table: Table) -> str:
         sections.append([[cell.replace("|", "\\|") for cell in line] for line in lines])
     widths = [max(len(line[index]) for lines in sections for line in lines) for index in range(len(head))]
     rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
-    body = []
+    body: list[str] = []
     for section, lines in zip(table.sections, sections, strict=True):
         body += [*([""] if body else []), f"**{section.title}**", ""]
         body += [_aligned(line, widths) for line in (lines[0], rule, *lines[1:])]

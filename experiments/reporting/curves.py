@@ -74,7 +74,9 @@ def label_ends(axis: Axes, curves: Mapping[str, Curves], lines: Mapping[str, Map
         return
     axis.margins(x=0.01)
     low, high = axis.get_ylim()
-    height = axis.figure.get_size_inches()[1] * 72 * 0.8  # of the axis, about, in points
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    height = figure.get_size_inches()[1] * 72 * 0.8  # of the axis, about, in points
     gap = 1.25 * _END_SIZE / height
     scale = axis.yaxis.get_transform().transform
     start, stop = scale(np.array([low, high]))

@@ -31,6 +31,7 @@ from experiments.reporting.statistics import (
 
 NASH = "nash_mtl"
 _PANELS = 3  # of small multiples, in a line
+_LOOK = ("color", "linestyle")
 _NAMES = 6  # of tasks, in a line of a legend
 _WIDTH = 5.6  # inches: text stays legible where a phone shows the picture at two thirds of this
 
@@ -207,7 +208,8 @@ def _small_multiples(
     figure.text(0.55, bottom - 0.33 / height, "epoch", fontsize=8, ha="center")
     label = scaled(first, {"weights": "task weight", "losses": "loss"}[name])
     figure.text(0.005, (1 + bottom) / 2, label, fontsize=8, rotation=90, va="center", ha="left")
-    handles = [Line2D([], [], color=colour, linestyle=line, label=task) for task, (colour, line) in looks.items()]
+    styles: dict[str, dict[str, Any]] = {task: dict(zip(_LOOK, look, strict=True)) for task, look in looks.items()}
+    handles = [Line2D([], [], label=task, **style) for task, style in styles.items()]
     figure.legend(handles=handles, loc="lower center", ncols=min(_NAMES, len(tasks)), frameon=False, fontsize=8)
     return Picture(name, caption, figure)
 
