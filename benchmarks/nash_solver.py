@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from methods.bargaining import Matrix, NashSolution, Vector, residual, solve_bargaining
+from methods.arrays import Matrix, Vector
+from methods.bargaining import NashSolution, residual, solve_bargaining
 from methods.ccp import solve_bargaining_ccp
 
 _CORRELATION = 0.9  # of a gradient's entries with those of the step before

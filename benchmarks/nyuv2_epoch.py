@@ -4,10 +4,10 @@
 
 Everything is the trainer's own: configuration, frames, augmentation, losses, method, optimiser and evaluation. Frames
 are those of a prepared store where one is found, else rendered rooms (which cost the same time). Each row adds an
-option to those above it. *step*: the median; *waiting for data*: the share of it that fetching and augmenting the
-batch takes, each waited for; *evaluation*: of all 654 test frames, from so many of them as ``frames`` says; *run*:
-all epochs of the preset with 795 training frames, without checkpoints; *memory*: the most that tensors took on the
-GPU.
+option to those above it that paid, and the command of the fastest run is printed last. *step*: the median; *waiting
+for data*: the share of it that fetching and augmenting the batch takes, each waited for; *evaluation*: of all 654
+test frames, from so many of them as ``frames`` says; *run*: all epochs of the preset with 795 training frames and no
+checkpoints; *memory*: the most that tensors took on the GPU.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Options:
     variants: int = len(VARIANTS)
 
 
-def measured(options: Options, overrides: list[str]) -> str:
-    """Cells of the table: step, waiting, evaluation, run and memory with the trainer's ``overrides``."""
+def measured(options: Options, overrides: list[str]) -> tuple[float, str]:
+    """Seconds of an epoch with the trainer's ``overrides``, and the cells of its row."""
     with initialize_config_dir(str(CONFIGS / "nyuv2"), version_base="1.3"):
         config = checked(compose("train", overrides))
     device = prepare_device(config.run)
@@ -90,7 +90,7 @@ def measured(options: Options, overrides: list[str]) -> str:
     memory = f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f}" if device.type == "cuda" else "–"
     share = statistics.median(data) / one
     run = epoch * config.trainer.epochs / 60
-    return f"{1000 * one:.1f} | {share:.1%} | {evaluation:.1f} | {epoch:.1f} | {run:.1f} | {memory}"
+    return epoch, f"{1000 * one:.1f} | {share:.1%} | {evaluation:.1f} | {epoch:.1f} | {run:.1f} | {memory}"
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
@@ -106,21 +106,28 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
 @exits_cleanly
 def main() -> None:
     options = parse_options(Options, description=__doc__)
-    base = [f"preset={options.preset}", f"model.network={options.network}", f"model.width={options.width}"]
-    base += [f"run.device={options.device}", f"data.source={options.source}", f"data.test={options.frames}"]
-    rows = []
+    network = [f"preset={options.preset}", f"model.network={options.network}", f"model.width={options.width}"]
+    here = [f"run.device={options.device}", f"data.source={options.source}", f"data.test={options.frames}"]
+    rows, commands = [], []
     for name in options.methods:
-        overrides = [*base, f"method={name}"]
+        fastest, best = [f"method={name}", *network], float("inf")
         for label, added in VARIANTS[: options.variants]:
-            if label.startswith("K gradients") and name == "ls":
+            if name == "ls" and "gradients" in label:
                 continue
-            overrides += added
-            rows.append(f"| {name} | {label} | {measured(options, overrides)} |")
+            try:
+                epoch, cells = measured(options, [*fastest, *added, *here])
+                if epoch < best:
+                    fastest, best = [*fastest, *added], epoch
+            except Exception as error:  # one option that a machine lacks must not cost the others' rows
+                cells = f"{type(error).__name__}: {str(error).splitlines()[0][:80]} | – | – | – | – | –"
+            rows.append(f"| {name} | {label} | {cells} |")
             print(rows[-1], flush=True)
+        commands.append(f"python -m experiments.nyuv2.train {' '.join(fastest)}")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"\n{gpu}, torch {torch.__version__}, median of {options.steps} steps\n")
     print("| method | with | step, ms | waiting for data | evaluation, s | epoch, s | run, min | memory, GiB |")
     print("|---|---|---|---|---|---|---|---|", *rows, sep="\n")
+    print("\nFastest:", *commands, sep="\n")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,14 @@ import difflib
 import inspect
 from typing import Any
 
-from methods.base import GradientMethod, GramianWeighting, LossWeighting, Method, Step
+from methods.bargaining import solve_nash
+from methods.base import LossWeighting, Method, Step
 from methods.cagrad import CAGrad
 from methods.dwa import DynamicWeightAverage
-from methods.errors import NonFiniteGradient, NonFiniteLoss
+from methods.errors import NonFiniteGradient, NonFiniteLoss, NonPositiveLoss
 from methods.graddrop import GradDrop
+from methods.gradient_method import GradientMethod, GramianWeighting
+from methods.gradients import TaskGradients, compute_task_gradients
 from methods.imtl_g import IMTLG
 from methods.ls import LinearScalarization
 from methods.mgda import MGDA
@@ -55,8 +58,13 @@ __all__ = [
     "Method",
     "NonFiniteGradient",
     "NonFiniteLoss",
+    "NonPositiveLoss",
     "Step",
+    "TaskGradients",
+    "compute_task_gradients",
     "get_method",
+    "method_options",
+    "solve_nash",
     *(cls.__name__ for cls in METHODS.values()),
 ]
 
@@ -64,7 +72,7 @@ __all__ = [
 def get_method(key: str, n_tasks: int, **options: Any) -> Method:
     """The method with this key for ``n_tasks`` losses; ``options`` are its constructor's keywords.
 
-    Raises ``ValueError`` for an unknown key or option, naming those that exist.
+    Raises ``ValueError`` for an unknown key or option, naming those that exist, and for a missing one.
     """
     if key not in METHODS:
         close = difflib.get_close_matches(key, METHODS, n=1)
@@ -73,6 +81,10 @@ def get_method(key: str, n_tasks: int, **options: Any) -> Method:
     known = method_options(key)
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"method {key!r} has no option {', '.join(unknown)}; its options are {', '.join(known)}.")
+    parameters = inspect.signature(METHODS[key]).parameters.values()
+    required = [p.name for p in parameters if p.default is p.empty and p.kind is p.KEYWORD_ONLY]
+    if missing := [name for name in required if name not in options]:
+        raise ValueError(f"method {key!r} needs the option {', '.join(missing)}, which has no default.")
     return METHODS[key](n_tasks, **options)
 
 

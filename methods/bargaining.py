@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 from torch import Tensor, from_numpy
 
+from methods.arrays import Matrix, Vector
 from methods.min_norm import min_norm_weights
-
-Vector = NDArray[np.floating[Any]]
-Matrix = NDArray[np.floating[Any]]
 
 #: Residual max|α∘(Mα) − 1| up to which a Gramian counts as solved.
 RESIDUAL_TOLERANCE = 1e-6

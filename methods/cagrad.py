@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import brentq
-from torch import Tensor
 
-from methods.base import GramianWeighting
-from methods.min_norm import Matrix, Vector, min_norm_weights
+from methods.arrays import Matrix, Vector
+from methods.gradient_method import GramianWeighting
+from methods.min_norm import min_norm_weights
 
 #: At a Pareto-stationary point the inner optimum has g_w = 0 and no finite multiplier; the search ends where g_w
 #: is this much shorter than the shortest gradient.
@@ -43,12 +42,11 @@ class CAGrad(GramianWeighting):
         self.c = c
         self.rescale = rescale
 
-    def weights(self, gramian: Tensor) -> Tensor:
-        matrix = gramian.double().cpu().numpy()
-        multiplier, inner = inner_solution(matrix, self.c)
+    def solve(self, gramian: Matrix) -> tuple[Vector, dict[str, Any]]:
+        multiplier, inner = inner_solution(gramian, self.c)
         weights = 1.0 / self.n_tasks + multiplier * inner
         scale = self.n_tasks / (1.0 + self.c**2) if self.rescale else self.n_tasks
-        return torch.from_numpy(scale * weights).to(gramian.device)
+        return scale * weights, {}
 
 
 def inner_solution(gramian: Matrix, c: float) -> tuple[float, Vector]:

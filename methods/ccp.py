@@ -6,17 +6,22 @@ import warnings
 
 import numpy as np
 
-from methods.bargaining import RESIDUAL_TOLERANCE, Matrix, NashSolution, Vector, among_nonzero, no_solution, residual
+from methods.arrays import Matrix, Vector
+from methods.bargaining import RESIDUAL_TOLERANCE, NashSolution, among_nonzero, no_solution, residual
 
-_UNCHANGED = 1e-6  # relative change of α at which the sequence has converged
+_UNCHANGED = 1e-6  # relative change of the weights at which the sequence has converged
+_PRECISION = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}  # a flat optimum is found to their root
 
 
 def solve_bargaining_ccp(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
     """Solve Mα = 1/α as Navon et al., ICML 2022, section 3.2 do, from ``start`` ``[K]`` (positive).
 
     With φ(α) = Σᵢ log αᵢ + log (Mα)ᵢ, each problem minimises Σᵢ (Mα)ᵢ + ⟨∇φ(αₜ), α⟩ subject to
-    φᵢ(α) >= 0 and α > 0; its solution is the next αₜ. Slow (a modelling layer and a conic solver for every
-    problem) and not always converged after ``max_steps``: kept as the reference and for the paper's Figure 6.
+    log αᵢ + log (Mα)ᵢ >= 0 and α > 0; its solution is the next αₜ. The two terms of the objective grow differently
+    with the gradients' scale, so that the sequence, unlike its limit, depends on it: the problem solved is that of
+    M as given, whatever variables it is handed to the conic solver in. Slow (a modelling layer and a conic solver
+    for every problem) and not always converged after ``max_steps``: kept as the reference and for the paper's
+    Figure 6.
 
     A task with a zero gradient sits out, as in the exact solver. Unlike there, the last iterate is returned with
     status ``"not_converged"`` and its residual where the residual exceeds the tolerance, as the paper trained with
@@ -31,35 +36,37 @@ def _solve(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
     """The sequence for gradients none of which is zero."""
     import cvxpy  # takes a second to import, and only this solver needs it
 
-    scale = np.linalg.norm(gramian)
-    normalised = gramian / scale  # solved by α·√scale
-    alpha = start * np.sqrt(scale)
+    # α = z / length: the constraint is then log z + log Cz >= 0 with C the matrix of cosines.
+    length = np.sqrt(np.diag(gramian))
+    cosines = gramian / np.outer(length, length)
+    z = start * length
     variable = cvxpy.Variable(len(gramian), pos=True)
-    products = normalised @ variable
-    feasible = [cvxpy.log(variable) + cvxpy.log(products) >= 0]
+    feasible = [cvxpy.log(variable) + cvxpy.log(cosines @ variable) >= 0]
     steps, found = 0, False
     for _ in range(max_steps):
         steps += 1
-        products_now = normalised @ alpha
-        if not products_now.all():
+        products = cosines @ z  # Mα / length
+        if not products.all():
             break  # φ has no gradient where a product is zero, as between exactly opposing gradients
-        slope = 1.0 / alpha + normalised @ (1.0 / products_now)
-        problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(products) + slope @ variable), feasible)
+        slope = 1.0 / z + cosines @ (1.0 / products)  # ∇φ(αₜ) / length
+        objective = cosines @ length + slope  # of Σᵢ (Mα)ᵢ + ⟨∇φ(αₜ), α⟩, by z
+        objective /= np.abs(objective).max()
+        problem = cvxpy.Problem(cvxpy.Minimize(objective @ variable), feasible)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": the residual tells
-                problem.solve(solver=cvxpy.CLARABEL)
+                problem.solve(solver=cvxpy.CLARABEL, **_PRECISION)
         except cvxpy.error.SolverError:
             break
         if variable.value is None or not (variable.value > 0).all():
             break
-        change = np.abs(variable.value - alpha).max() / np.abs(alpha).max()
-        alpha, found = variable.value, True
+        change = np.abs(variable.value - z).max() / np.abs(z).max()
+        z, found = variable.value, True
         if change <= _UNCHANGED:
             break
     if not found:
         return no_solution(gramian, steps)
-    alpha = alpha / np.sqrt(scale)
+    alpha = z / length
     remaining = residual(gramian, alpha)
     status = "solved" if remaining <= 10 * RESIDUAL_TOLERANCE else "not_converged"
     return NashSolution(alpha, status, remaining, steps)

@@ -7,3 +7,7 @@ class NonFiniteLoss(RuntimeError):
 
 class NonFiniteGradient(RuntimeError):
     """A gradient holds NaN or infinite values. The message names the tasks if known; no gradient was written."""
+
+
+class NonPositiveLoss(ValueError):
+    """A task loss is zero or negative where the method needs its logarithm. The message names the tasks."""

@@ -8,8 +8,9 @@ formed from the gradients at hand, without a further backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,9 +52,14 @@ class TaskGradients:
         exceed the range of float16.
         """
 
+        cast: dict[tuple[torch.dtype, torch.device], Tensor] = {}  # a cast waits for the device: once, not a tensor
+
         def combined(gradient: Tensor) -> Tensor:
             wide = gradient.float() if gradient.dtype in (torch.bfloat16, torch.float16) else gradient
-            return torch.tensordot(weights.to(wide), wide, dims=1).to(gradient)
+            kind = (wide.dtype, wide.device)
+            if kind not in cast:
+                cast[kind] = weights.to(wide)
+            return torch.tensordot(cast[kind], wide, dims=1).to(gradient)
 
         return [None if gradient is None else combined(gradient) for gradient in self.per_tensor]
 
@@ -74,17 +80,35 @@ def compute_task_gradients(
 
     ``strategy``: ``"loop"`` is K backward passes, which nothing beats on a CPU; ``"batched"`` is one
     pass vectorised over the tasks (``torch.func.vmap``), which saves kernel launches on a GPU but needs
-    a batching rule for every operation in the graph; ``"auto"`` is batched on CUDA, else loop.
+    a batching rule for every operation in the graph; ``"auto"`` is as :func:`choose_strategy` says.
     With ``retain_graph`` the graph survives, so that a further backward pass can follow.
+
+    Raises ``ValueError`` for an unknown strategy or a sparse gradient.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r} is unknown; choose one of {', '.join(STRATEGIES)}.")
     if strategy == "auto":
-        strategy = "batched" if losses[0].is_cuda else "loop"
+        strategy = choose_strategy(losses)
     if not tensors:
         return TaskGradients([], len(losses))
     compute = _batched if strategy == "batched" else _loop
     return compute(losses, tensors, retain_graph)
+
+
+def choose_strategy(losses: Sequence[Tensor]) -> str:
+    """Batched on CUDA, else loop; loop as well where a part of the graph comes from ``torch.compile``.
+
+    A compiled backward pass cannot be vectorised. It is looked for before any pass, which would use up the graph.
+    """
+    return "batched" if _on_gpu(losses) and not _is_compiled(losses) else "loop"
+
+
+def _on_gpu(losses: Sequence[Tensor]) -> bool:
+    return losses[0].is_cuda
+
+
+def _is_compiled(losses: Sequence[Tensor]) -> bool:
+    return any(type(node).__name__ == "CompiledFunctionBackward" for node in _graph(losses))
 
 
 def _loop(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: bool) -> TaskGradients:
@@ -99,6 +123,7 @@ def _loop(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: boo
         for p, gradient in enumerate(gradients):
             if gradient is None:
                 continue
+            _require_dense(gradient)
             rows = stacked[p]
             if rows is None:
                 rows = stacked[p] = gradient.new_zeros((n_tasks, *gradient.shape))
@@ -112,6 +137,8 @@ def _batched(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: 
 
     def vector_jacobian_product(cotangent: Tensor) -> tuple[Tensor, ...]:
         gradients = torch.autograd.grad(stacked, tensors, cotangent, retain_graph=retain_graph, allow_unused=True)
+        for gradient in gradients:
+            _require_dense(gradient)
         reached[:] = [p for p, gradient in enumerate(gradients) if gradient is not None]
         return tuple(gradients[p] for p in reached)
 
@@ -129,15 +156,17 @@ def scalar_gradients(
     """Gradients of one scalar, ``None`` where it does not reach a tensor; each has memory of its own.
 
     Autograd may return the same memory for two tensors (the terms of a sum) or one number for all elements (of a
-    plain sum); scaling such gradients in place would scale them twice, or fail.
+    plain sum); scaling such gradients in place would scale them twice, or fail. Raises ``ValueError`` for a sparse
+    one.
     """
     gradients: list[Tensor | None] = list(
         torch.autograd.grad(objective, tensors, retain_graph=retain_graph, allow_unused=True)
     )
     seen = set()
     for p, gradient in enumerate(gradients):
-        if gradient is None or gradient.layout != torch.strided:
+        if gradient is None:
             continue
+        _require_dense(gradient)
         storage = gradient.untyped_storage()
         if storage.data_ptr() in seen or storage.nbytes() < gradient.nbytes:
             gradients[p] = gradient.clone()
@@ -145,19 +174,31 @@ def scalar_gradients(
     return gradients
 
 
+def _require_dense(gradient: Tensor | None) -> None:
+    if gradient is not None and gradient.layout != torch.strided:
+        raise ValueError(
+            f"the gradient of a parameter of shape {list(gradient.shape)} is sparse, which the methods do not take; "
+            "make its torch.nn.Embedding with sparse=False."
+        )
+
+
 def leaf_tensors(losses: Sequence[Tensor]) -> list[Tensor]:
     """All trainable leaf tensors that the losses depend on, found by walking the autograd graph."""
-    seen, leaves = set(), []
-    stack = [loss.grad_fn for loss in losses if loss.grad_fn is not None]
+    ends = (node for node in _graph(losses) if type(node).__name__ == "AccumulateGrad")
+    return [node.variable for node in ends]
+
+
+def _graph(losses: Sequence[Tensor]) -> Iterator[Any]:
+    """Every node of the losses' autograd graph, once."""
+    seen = set()
+    stack: list[Any] = [loss.grad_fn for loss in losses if loss.grad_fn is not None]
     while stack:
         node = stack.pop()
         if node in seen:
             continue
         seen.add(node)
-        if type(node).__name__ == "AccumulateGrad":  # the end of the graph
-            leaves.append(node.variable)  # type: ignore[attr-defined]
+        yield node
         stack.extend(child for child, _ in node.next_functions if child is not None)
-    return leaves
 
 
 def check_finite(gradients: Sequence[Tensor | None]) -> None:
@@ -186,8 +227,9 @@ def clip_gradient_norm(gradients: Sequence[Tensor | None], max_norm: float) -> T
     float64.
     """
     present = [gradient for gradient in gradients if gradient is not None]
-    norm = torch.nn.utils.get_total_norm([torch.linalg.vector_norm(g, dtype=torch.float64) for g in present])
+    lengths = torch._foreach_norm(present, 2, torch.float64) if present else ()  # as torch.nn.utils has them
+    norm = torch.nn.utils.get_total_norm(lengths)
     scale = (max_norm / norm).nan_to_num(nan=1.0, posinf=1.0).clamp(max=1.0)
-    for gradient in present:
-        gradient.mul_(scale.to(gradient))
+    for device in {gradient.device for gradient in present}:
+        torch._foreach_mul_([gradient for gradient in present if gradient.device == device], scale.to(device))
     return norm

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from methods.base import GramianWeighting
+from methods.arrays import Matrix, Vector
+from methods.gradient_method import GramianWeighting
 from methods.min_norm import min_norm_weights
 
 
@@ -20,6 +18,7 @@ class MGDA(GramianWeighting):
     The weights returned and used are K·w: equal weights are then linear scalarisation's, as in the released
     code of the Nash-MTL paper. ``weight_heads=True`` and no clipping are that code's as well.
 
+    >>> import torch
     >>> MGDA(n_tasks=2).weights(torch.tensor([[1.0, 0.0], [0.0, 4.0]]))  # wᵢ ∝ 1/‖gᵢ‖² when orthogonal
     tensor([1.6000, 0.4000], dtype=torch.float64)
     """
@@ -27,6 +26,5 @@ class MGDA(GramianWeighting):
     def __init__(self, n_tasks: int, *, weight_heads: bool = True, **options: Any) -> None:
         super().__init__(n_tasks, weight_heads=weight_heads, **options)
 
-    def weights(self, gramian: Tensor) -> Tensor:
-        weights = self.n_tasks * min_norm_weights(gramian.double().cpu().numpy())
-        return torch.from_numpy(weights).to(gramian.device)
+    def solve(self, gramian: Matrix) -> tuple[Vector, dict[str, Any]]:
+        return self.n_tasks * min_norm_weights(gramian), {}

@@ -6,14 +6,10 @@ Pareto stationarity: the task gradients have a vanishing convex combination exac
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-Vector = NDArray[np.floating[Any]]
-Matrix = NDArray[np.floating[Any]]
+from methods.arrays import Matrix, Vector
 
 
 def min_norm_weights(gramian: Matrix) -> Vector:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from methods.bargaining import NashSolution, solve_bargaining, solve_nash
-from methods.base import GramianWeighting, Step
+from methods.arrays import Matrix, Vector
+from methods.bargaining import solve_bargaining
+from methods.base import Step
 from methods.ccp import solve_bargaining_ccp
-
-__all__ = ["NashMTL", "NashSolution", "solve_nash"]
+from methods.gradient_method import GramianWeighting
 
 SOLVERS = ("newton", "ccp")
 
@@ -32,8 +32,10 @@ class NashMTL(GramianWeighting):
     * ``max_norm`` = 1.0: clip the shared gradient to this norm. As ‖Gα‖ = √K, every solved step has just this
       length. 0 leaves it at √K.
     * ``weight_heads`` = True: the heads' losses are weighted by α too, as in the released code.
-    * ``solver`` = ``"newton"``, exact (:func:`solve_nash`); ``"ccp"`` is the paper's sequence of convex problems,
-      with at most ``ccp_steps`` = 20 of them, started from the previous weights (the paper used 1 for MT10).
+    * ``solver`` = ``"newton"``, exact (:func:`methods.solve_nash`); ``"ccp"`` is the paper's sequence of convex
+      problems, at most ``ccp_steps`` = 20 of them, started from the previous weights (the paper used 1 for MT10).
+    * ``gradients`` = ``"shared"``; ``"representation"`` bargains over the features' gradients, which the paper
+      reports to be six times as fast on QM9 and much worse. Gα then has another length than √K.
 
     The diagnostics of a step that solves hold ``status``, ``residual``, ``iterations`` and ``gramian``. Without a
     solution the step is handled as the status says (see :class:`methods.bargaining.NashSolution`): a task with a zero
@@ -55,9 +57,9 @@ class NashMTL(GramianWeighting):
         weight_heads: bool = True,
         solver: str = "newton",
         ccp_steps: int = 20,
-        task_gradients: str = "auto",
+        **options: Any,
     ) -> None:
-        super().__init__(n_tasks, weight_heads=weight_heads, max_norm=max_norm, task_gradients=task_gradients)
+        super().__init__(n_tasks, weight_heads=weight_heads, max_norm=max_norm, **options)
         if update_weights_every < 1 or ccp_steps < 1:
             raise ValueError(
                 f"update_weights_every ({update_weights_every}) and ccp_steps ({ccp_steps}) must be at least 1."
@@ -70,23 +72,15 @@ class NashMTL(GramianWeighting):
         self.step = 0
         self.alpha = torch.ones(n_tasks, dtype=torch.float64)
 
-    def weights(self, gramian: Tensor) -> Tensor:
-        return self.weights_and_diagnostics(gramian)[0]
-
-    def weights_and_diagnostics(self, gramian: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        matrix = gramian.double().cpu().numpy()
+    def solve(self, gramian: Matrix) -> tuple[Vector, dict[str, Any]]:
         if self.solver == "ccp":
             start = self.alpha.numpy()
             start = start if (start > 0).all() else np.ones(self.n_tasks)
-            solution = solve_bargaining_ccp(matrix, start, self.ccp_steps)
+            solution = solve_bargaining_ccp(gramian, start, self.ccp_steps)
         else:
-            solution = solve_bargaining(matrix)
-        diagnostics = {
-            "status": solution.status,
-            "residual": solution.residual,
-            "iterations": solution.iterations,
-        }
-        return torch.from_numpy(solution.alpha).to(gramian.device), diagnostics
+            solution = solve_bargaining(gramian)
+        diagnostics = {"status": solution.status, "residual": solution.residual, "iterations": solution.iterations}
+        return solution.alpha, diagnostics
 
     def _backward(
         self,
@@ -95,10 +89,11 @@ class NashMTL(GramianWeighting):
         heads: list[Tensor],
         representation: Sequence[Tensor] | None,
     ) -> Step:
-        if self.reused_weights() is None:
+        if (weights := self.reused_weights()) is None:
             step = super()._backward(losses, shared, heads, representation)
         else:
-            step = self._backward_with_old_weights(losses, shared, heads)
+            step = Step(weights.to(losses[0].device), {"status": "reused"})
+            self._backward_weighted(losses, shared, heads, weights, step.diagnostics)
         self._advance(step)
         return step
 
@@ -109,19 +104,6 @@ class NashMTL(GramianWeighting):
         assert step.weights is not None
         self.alpha = step.weights.cpu().clone()
         self.step += 1
-
-    def _backward_with_old_weights(self, losses: list[Tensor], shared: list[Tensor], heads: list[Tensor]) -> Step:
-        stacked = torch.stack([loss.reshape(()) for loss in losses])
-        objective = (stacked * self.alpha.to(stacked)).sum()
-        if self.weight_heads:
-            gradients = self._scalar_gradients(objective, [*shared, *heads])
-            combined, head_gradients = gradients[: len(shared)], gradients[len(shared) :]
-        else:
-            combined = self._scalar_gradients(objective, shared, retain_graph=True)
-            head_gradients = self._head_gradients(losses, heads, None)
-        diagnostics: dict[str, Any] = {"status": "reused"}
-        self._write(shared, combined, heads, head_gradients, diagnostics)
-        return Step(self.alpha.to(losses[0].device, copy=True), diagnostics)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "step": self.step, "alpha": self.alpha.clone()}

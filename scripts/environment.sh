@@ -21,6 +21,8 @@ if [[ ! -x $python || $(cat "$stamp" 2>/dev/null) != "$wanted" ]]; then
   interpreter=$(find_python)
   echo "Installing the requirements into .venv ..." >&2
   [[ -x $python ]] || "$interpreter" -m venv .venv
+  # The pip that comes with Python 3.10 tries versions for half an hour where a newer one takes a minute.
+  "$python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24"
   "$python" -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
   echo "$wanted" >"$stamp"
 fi

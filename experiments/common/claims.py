@@ -93,7 +93,7 @@ def _take(folder: Path) -> tuple[int, int] | None:
             _give_back(descriptor)
             raise
         numbers = _numbers(folder)
-        if max(numbers) > newest + 1:
+        if max(numbers, default=0) > newest + 1:
             _path(folder, newest + 1).unlink(missing_ok=True)
             os.close(descriptor)
             continue
@@ -116,11 +116,10 @@ def _sign(descriptor: int) -> None:
 def _give_back(descriptor: int) -> None:
     """Free a claim by its content and by its time: the one may fail on a full disk, the other is lost in copying."""
     with suppress(OSError):
-        os.utime(descriptor, (0, 0))
-    with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _FREE.encode(), 0)
-        os.utime(descriptor, (0, 0))
+    with suppress(OSError):
+        os.utime(descriptor, (0, 0))  # last: what is written changes the time
     os.close(descriptor)
 
 
@@ -129,6 +128,8 @@ def _is_free(folder: Path, number: int) -> bool:
     held, first = _look(folder, number)
     if held is None and _now(folder) - first > _LONG_AGO:
         return True
+    if held is None:
+        print(f"{folder.name} was claimed elsewhere; is it alive? A minute will tell.", file=sys.stderr, flush=True)
     until = time.monotonic() + MISSED * BEAT
     while held is None and time.monotonic() < until:
         time.sleep(min(1.0, BEAT / 4))

@@ -76,7 +76,7 @@ class LoggerConfig:
 class RunConfig:
     """Where and how a run is carried out; nothing here changes its numbers on a given machine.
 
-    ``keep_network``: leave the last epoch's network in the run's folder.
+    ``keep_network``: leave the trained network in the run's folder.
     """
 
     root: str = MISSING

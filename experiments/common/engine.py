@@ -20,15 +20,16 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from tqdm import tqdm
 
 from experiments.common import parallel
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
 from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay
-from experiments.common.records import now, write_record
+from experiments.common.records import RECORD, now, write_record
 from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
-from methods import Method, NonFiniteGradient, NonFiniteLoss, Step
+from methods import Method, NonFiniteGradient, NonFiniteLoss, NonPositiveLoss, Step
 
 
 class Network(Protocol):
@@ -51,6 +52,10 @@ class Problem(Protocol):
     @property
     def splits(self) -> Sequence[str]:
         """Evaluated after every epoch, ``test`` among them."""
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the network that stays is that of the epoch with the best score, or else the last."""
 
     @property
     def model(self) -> torch.nn.Module:
@@ -110,6 +115,7 @@ class EpochSums:
         self.weighted_steps = 0
         self.spectrum = torch.zeros(3, dtype=torch.float64, device=device)  # see _SPECTRUM
         self.gramian_steps = 0
+        self.gramians: list[Tensor] = []  # whose spectrum is still to be added: eigenvalues make the host wait
         self.statuses: Counter[str] = Counter()
 
     def add(self, losses: Tensor, step: Step, samples: int) -> None:
@@ -120,21 +126,30 @@ class EpochSums:
             self.weights += step.weights.to(self.weights)
             self.weighted_steps += 1
         if (gramian := step.diagnostics.get("gramian")) is not None:
-            self.spectrum += _spectrum(gramian)
+            self.gramians.append(gramian)
             self.gramian_steps += 1
+            if len(self.gramians) == _GRAMIANS_AT_ONCE:
+                self._add_spectra()
         if status := step.diagnostics.get("status"):
             self.statuses[status] += 1
 
+    def _add_spectra(self) -> None:
+        if self.gramians:
+            self.spectrum += _spectra(torch.stack(self.gramians)).sum(dim=0)
+            self.gramians.clear()
+
     def state_dict(self) -> dict[str, Any]:
-        return {**vars(self), "statuses": dict(self.statuses)}
+        return {**vars(self), "gramians": list(self.gramians), "statuses": dict(self.statuses)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         device = self.losses.device
         moved = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in state.items()}
-        vars(self).update(moved, statuses=Counter(state["statuses"]))
+        gramians = [gramian.to(device) for gramian in state["gramians"]]
+        vars(self).update(moved, gramians=gramians, statuses=Counter(state["statuses"]))
 
     def entry(self, tasks: Sequence[str]) -> dict[str, Any]:
         """Means over the epoch, for the record."""
+        self._add_spectra()
         weights = (self.weights / max(self.weighted_steps, 1)).tolist()
         spectrum = (self.spectrum / max(self.gramian_steps, 1)).tolist()
         return {
@@ -149,14 +164,16 @@ class EpochSums:
 
 
 _SPECTRUM = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
+_GRAMIANS_AT_ONCE = 256
 
 
-def _spectrum(gramian: Tensor) -> Tensor:
-    """Of a Gramian ``[K, K]`` its extreme eigenvalues and the cosine of the two gradients that conflict most."""
-    eigenvalues = torch.linalg.eigvalsh(gramian)
-    length = gramian.diagonal().sqrt()
-    cosines = (gramian / torch.outer(length, length)).nan_to_num(nan=0.0).fill_diagonal_(1.0)
-    return torch.stack([eigenvalues[0], eigenvalues[-1], cosines.min()])
+def _spectra(gramians: Tensor) -> Tensor:
+    """Of Gramians ``[N, K, K]`` the extreme eigenvalues and the cosine of the two gradients that conflict most."""
+    eigenvalues = torch.linalg.eigvalsh(gramians)  # [N, K], ascending
+    length = gramians.diagonal(dim1=-2, dim2=-1).sqrt()
+    cosines = (gramians / (length[:, :, None] * length[:, None])).nan_to_num(nan=0.0)
+    cosines.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+    return torch.stack([eigenvalues[:, 0], eigenvalues[:, -1], cosines.amin(dim=(-2, -1))], dim=1)  # [N, 3]
 
 
 def _samples(representation: Tensor | Sequence[Tensor]) -> int:
@@ -227,22 +244,25 @@ class Run:
                     loss = sum(entry["train_losses"].values()) / len(entry["train_losses"])
                     score = self.problem.describe_score(entry["score"])
                     display.show(f"epoch {epoch + 1}/{self.epochs}, loss {loss:.4g}, {score}")
-            except (NonFiniteLoss, NonFiniteGradient, NonFiniteMetric) as error:
+            except (NonFiniteLoss, NonPositiveLoss, NonFiniteGradient, NonFiniteMetric) as error:
                 self._end("failed", error=str(error))
+                advice = "" if isinstance(error, NonPositiveLoss) else " A lower optimizer.lr may help."
                 raise Diverged(
                     f"run {self.record['name']} failed in epoch {self.progress.epoch + 1}/{self.epochs}, "
-                    f"step {min(self.progress.step + 1, steps)}/{steps}: {error} A lower optimizer.lr may help."
+                    f"step {min(self.progress.step + 1, steps)}/{steps}: {error}{advice}"
                 ) from error
             finally:
                 display.close()
         results = self.problem.results(self.progress.entries, self.progress.best_epoch or 0)
-        if self.keep_network and parallel.is_first():
-            save_network(self.folder, self.problem.model)  # before the record says that all is there
+        if not self.problem.keeps_best:
+            self._save_network()  # before the record says that all is there
         if self.pictures is not None:
             self.tracker.log_pictures(self.pictures, self.epochs - 1)
         self._end("finished", results=results)
         if parallel.is_first():
             remove_checkpoints(self.folder)
+        if self.show_progress:
+            print(f"{self._summary(results)}; {self.folder / RECORD}", flush=True)
         if interrupted:  # too late to interrupt this run, but not what would follow
             raise SystemExit(128 + interrupted[0])
         return self.record
@@ -304,6 +324,8 @@ class Run:
         }
         if score < progress.best_score:
             progress.best_score, progress.best_epoch = score, epoch
+            if self.problem.keeps_best:
+                self._save_network()
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(score)
         else:
@@ -317,6 +339,20 @@ class Run:
         self._save_if_due()
         self._write("running")
         return entry
+
+    def _summary(self, results: dict[str, Any]) -> str:
+        """The run in a line; Δm with what it is against, which for short runs is not what the report takes."""
+        seconds = tqdm.format_interval(self.progress.wall_seconds)
+        if results["delta_m"] is None:
+            found = ", ".join(f"{name} {value:.4g}" for name, value in results["metrics"].items())
+        else:
+            whose = "our own" if self.record["config"]["report"]["reference"] == "ours" else "the published"
+            found = f"Δm {results['delta_m']:.2f} % against {whose} single-task values"
+        return f"{self.record['name']} is finished after {seconds}: test {found}"
+
+    def _save_network(self) -> None:
+        if self.keep_network and parallel.is_first():
+            save_network(self.folder, self.problem.model)
 
     def _not_finite(self, what: str, values: Sequence[float]) -> str:
         pairs = zip(self.problem.tasks, values, strict=True)

@@ -26,6 +26,8 @@ def one_line(error: BaseException) -> str:
         return _unknown_choice(error)
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read as key=value; put quotes around a value with special characters."
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", str(error)):
+        return f"{match[1]} has several values; add -m to run one after the other."
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         setting = str(cause.full_key)

@@ -1,10 +1,13 @@
 """Signals that ask a run to leave: seen between steps and between the batches of an evaluation, so that it can save
-itself first. A second signal changes nothing: what is being saved is saved."""
+itself first. A second Ctrl-C ends the run at once, with what was saved last; a second signal of another kind changes
+nothing."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +19,8 @@ T = TypeVar("T")
 
 #: Ctrl-C, what schedulers send before the end, and a terminal that is closed.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Seconds within which a terminal and what runs in it may pass on the same Ctrl-C twice.
+_ONE_PRESS = 1.0
 #: The list of the loop that is under way in this thread.
 _received: ContextVar[Sequence[int]] = ContextVar("received", default=())
 
@@ -39,8 +44,20 @@ def interruption() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
+    first = 0.0
+
+    def receive(number: int, _: object) -> None:
+        nonlocal first
+        if not received:
+            first = time.monotonic()
+            if number == signal.SIGINT:
+                os.write(2, b"\nSaving and leaving after this step; press Ctrl-C again to leave at once.\n")
+        elif number == signal.SIGINT and time.monotonic() - first > _ONE_PRESS:
+            raise KeyboardInterrupt
+        received.append(number)
+
     previous = {
-        number: signal.signal(number, lambda number, _: received.append(number))
+        number: signal.signal(number, receive)
         for number in _SIGNALS
         if signal.getsignal(number) is not signal.SIG_IGN
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
 from experiments.common.memory import keep_freed_memory
 from experiments.common.optimizer import make_optimizer
-from experiments.common.records import claim, new_record, read_record, run_name
+from experiments.common.records import begin_record, claim, read_record, run_name
 from experiments.common.tracking import NoTracker, Pictures, open_tracker
 from methods import Method
 
@@ -76,10 +76,12 @@ def train_problem(
     folder: Path,
     data: dict[str, Any],
     device: torch.device,
+    reference: Mapping[str, float] | None = None,
     pictures: Callable[[], Pictures] | None = None,
 ) -> dict[str, Any]:
     """Train a problem by Adam and return its finished record; ``data`` is the provenance for the record.
 
+    ``reference``: the single-task values that the problem's Δm is measured against, by metric, for the record.
     ``pictures`` makes what is logged beside the numbers at the end, where there is a tracker to log it.
     """
     if parallel.size() > 1:
@@ -88,8 +90,7 @@ def train_problem(
         if share_batch_norm(problem.model) and getattr(method, "task_gradients", None) == "auto":
             method.task_gradients = "loop"  # type: ignore[attr-defined] # nothing vectorises over a collective
     optimizer = make_optimizer(problem.model, method, config.optimizer)
-    record = new_record(config.benchmark, settings, device, data)
-    record["environment"]["processes"] = parallel.size()
+    record = begin_record(folder, settings, device, data, reference)
     return Run(
         problem=problem,
         method=method,

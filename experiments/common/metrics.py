@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def delta_m(values: Sequence[float], reference: Sequence[float], higher_is_better: Sequence[bool]) -> float:
@@ -38,6 +37,8 @@ def mean_rank(
     Rank 1 is best; ``ties`` share the average of their ranks or the best (``min``) of them. Not-a-number counts as
     worst.
     """
+    from scipy.stats import rankdata  # a second to import, which what only trains does without
+
     values = np.asarray(table, dtype=float)  # [methods, metrics]
     losses = np.where(higher_is_better, -values, values)
     losses = np.where(np.isnan(losses), np.inf, losses)

@@ -89,6 +89,8 @@ def environment(device: torch.device) -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
     import torch
 
+    from experiments.common import parallel
+
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -98,14 +100,45 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": _cpu_name(),
         "threads": torch.get_num_threads(),
+        "processes": parallel.size(),
     }
 
 
-def new_record(benchmark: str, config: dict[str, Any], device: torch.device, data: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run that is about to start."""
+def begin_record(
+    folder: Path,
+    config: dict[str, Any],
+    device: torch.device,
+    data: dict[str, Any],
+    reference: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The record of a run that is about to start, or to go on, in ``folder``.
+
+    ``data``: its provenance. ``reference``: the single-task values of Δm by metric. Of a run that goes on, the time
+    of its start and the environments that it has left stay in the record. Raises :class:`UserError` if the data is
+    not what the run began with.
+    """
+    record = _new_record(config, device, data, reference)
+    begun = read_record(folder)
+    if begun is None:
+        return record
+    if begun["data"] != json.loads(json.dumps(data)):
+        changed = sorted(key for key in {*begun["data"], *data} if begun["data"].get(key) != data.get(key))
+        raise UserError(
+            f"run {record['name']} began with other data ({', '.join(changed)} differs); bring that back, or delete "
+            f"{folder} to start anew."
+        )
+    left = list(begun.get("earlier_environments", []))
+    if begun["environment"] != record["environment"]:
+        left.append(begun["environment"])
+    return record | {"started": begun["started"], "earlier_environments": left}
+
+
+def _new_record(
+    config: dict[str, Any], device: torch.device, data: dict[str, Any], reference: Mapping[str, float] | None
+) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "benchmark": benchmark,
+        "benchmark": config["benchmark"],
         "name": run_name(config),
         "status": "running",
         "method": config["method"],
@@ -113,7 +146,9 @@ def new_record(benchmark: str, config: dict[str, Any], device: torch.device, dat
         "protocol": protocol_digest(config),
         "config": config,
         "environment": environment(device),
+        "earlier_environments": [],
         "data": data,
+        "reference": reference,
         "started": now(),
         "finished": None,
         "wall_seconds": 0.0,

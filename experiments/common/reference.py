@@ -10,34 +10,40 @@ from typing import Any
 from experiments.common.benchmark import Metric
 from experiments.common.errors import UserError
 from experiments.common.published import published_reference
-from experiments.common.records import protocol_digest
+from experiments.common.records import protocol_digest, read_record
 from experiments.common.summaries import read_summaries
 
 
 def reference_values(
-    benchmark: str, reference: str, metrics: Sequence[Metric], root: Path, config: dict[str, Any]
-) -> list[float]:
-    """One value a metric, in the order of ``metrics``.
+    benchmark: str, reference: str, metrics: Sequence[Metric], folder: Path, config: dict[str, Any]
+) -> dict[str, float]:
+    """One value by the name of each of ``metrics``, for the run in ``folder``.
 
-    ``reference="published"``: the paper's STL row. ``"ours"``: the means over all finished STL runs
-    under ``root`` with the configuration's protocol (whatever their own reference, which STL runs do not use).
-    Raises :class:`UserError` if a metric has no such run yet.
+    ``reference="published"``: the paper's STL row. ``"ours"``: means over the finished STL runs beside ``folder``
+    with the configuration's protocol (whatever their own reference, which STL runs do not use), of all seeds
+    that have a run of every task. A run that goes on keeps the values that it began with, though there may be more
+    STL runs by now. Raises :class:`UserError` if no seed has all tasks yet.
     """
+    if (begun := read_record(folder)) is not None and begun.get("reference") is not None:
+        return dict(begun["reference"])
+    names = [metric.name for metric in metrics]
     if reference == "published":
-        return published_reference(benchmark)
+        return dict(zip(names, published_reference(benchmark, names), strict=True))
     protocol = _without_reference(config)
-    found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
-    for _, record in read_summaries(root, benchmark):
+    by_seed: dict[int, dict[str, float]] = {}
+    for _, record in read_summaries(folder.parent, benchmark):
         single = record["method"]["name"] == "stl" and record["status"] == "finished"
         if single and _without_reference(record["config"]) == protocol:
-            for name, value in record["results"]["metrics"].items():
-                found[name].append(value)
-    if missing := [name for name, values in found.items() if not values]:
+            by_seed.setdefault(record["seed"], {}).update(record["results"]["metrics"])
+    complete = [values for values in by_seed.values() if values.keys() >= set(names)]
+    if not complete:
+        most: dict[str, float] = max(by_seed.values(), key=len, default={})
+        missing = ", ".join(name for name in names if name not in most)
         raise UserError(
-            f"report.reference=ours needs finished STL runs of this protocol, and {', '.join(missing)} has none; "
-            "run method=stl first, or use report.reference=published."
+            f"report.reference=ours needs finished STL runs of all tasks in one seed of this protocol, and {missing} "
+            "has none; run method=stl first, or use report.reference=published."
         )
-    return [fmean(values) for values in found.values()]
+    return {name: fmean(values[name] for values in complete) for name in names}
 
 
 def _without_reference(config: dict[str, Any]) -> str:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.common.claims import is_held
 from experiments.common.errors import UserError
+from experiments.common.overrides import override_value, setting_at
 from experiments.common.records import RECORD
-from experiments.common.settings import setting
 from experiments.common.summaries import read_summary
 
 PLANS = "sweeps"  # folder of a sweep's plan, beside its runs
@@ -92,35 +90,14 @@ def _waiting(plans: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> Ite
             continue  # nothing but a convenience
         own = [config for config in configs if config.get("benchmark") == benchmark]
         named = dict.fromkeys(override.partition("=")[0] for run in runs for override in run)
-        traced = {key for key in named if any(_at(config, key) is not None for config in own)}  # a group may not
+        # A group may leave no trace.
+        traced = {key for key in named if any(setting_at(config, key) is not None for config in own)}
         started: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}
         for run in runs:
-            values = {key: _value(text) for key, _, text in (override.partition("=") for override in run)}
+            values = {key: override_value(text) for key, _, text in (override.partition("=") for override in run)}
             keys = tuple(key for key in values if key in traced)
             if keys not in started:
-                started[keys] = {tuple(_at(config, key) for key in keys) for config in own}
+                started[keys] = {tuple(setting_at(config, key) for key in keys) for config in own}
             if run not in announced and tuple(values[key] for key in keys) not in started[keys]:
                 announced.add(run)
                 yield RunState(benchmark, " ".join(run), "waiting")
-
-
-def _at(config: Mapping[str, Any], key: str) -> Any:
-    """A configuration's value as an override would give it: of a group its name."""
-    value = setting(config, key.lstrip("+"))
-    return _comparable(value.get("name") if isinstance(value, Mapping) else value)
-
-
-def _value(text: str) -> Any:
-    try:
-        return _comparable(float(text))
-    except ValueError:
-        return _comparable(yaml.safe_load(text))
-
-
-def _comparable(value: Any) -> Any:
-    """Numbers as such, lists and the like as text."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float):
-        return float(value)
-    return value if isinstance(value, str) else json.dumps(value)

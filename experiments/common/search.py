@@ -112,7 +112,9 @@ def choose(
     for family in families.values():
         by_value: dict[Any, list[Mapping[str, Any]]] = {}
         for record in family:
-            by_value.setdefault(_get(record["config"], over), []).append(record)
+            value = _get(record["config"], over)
+            key = value if isinstance(value, str | int | float) else json.dumps(value)
+            by_value.setdefault(key, []).append(record)
         if len(by_value) > 1:
             choices.append(_choice(by_value, split))
     return sorted(choices, key=lambda choice: json.dumps(choice.method, sort_keys=True))
@@ -123,7 +125,7 @@ def _choice(by_value: Mapping[Any, Sequence[Mapping[str, Any]]], split: str) -> 
         value: {r["seed"] for r in runs if r["status"] in ("finished", "failed")} for value, runs in by_value.items()
     }
     seeds = set.intersection(*ended.values())
-    candidates = [_candidate(value, runs, seeds, split) for value, runs in sorted(by_value.items())]
+    candidates = [_candidate(value, runs, seeds, split) for value, runs in sorted(by_value.items(), key=_order)]
     scored = [candidate for candidate in candidates if candidate.score is not None]
     note, best = "", None
     if not seeds:
@@ -179,13 +181,23 @@ def describe(choices: Sequence[Choice], over: str) -> str:
         task = choice.method.get("main_task")
         name = " ".join(filter(None, [choice.agent, choice.method["name"], None if task is None else f"task {task}"]))
         scores = ", ".join(
-            f"{c.value:g}: {'diverged' if c.failed else '?' if c.score is None else f'{c.score:.2f}'}"
+            f"{_text(c.value)}: {'diverged' if c.failed else '?' if c.score is None else f'{c.score:.2f}'}"
             for c in choice.candidates
         )
-        best = "nothing chosen" if choice.value is None else f"{over}={choice.value:g}"
-        seeds = f"seeds {', '.join(map(str, choice.seeds))}" if choice.seeds else choice.note
+        best = "nothing chosen" if choice.value is None else f"{over}={_text(choice.value)}"
+        seeds = ", ".join(map(str, choice.seeds))
+        seeds = f"seed{'s' if len(choice.seeds) > 1 else ''} {seeds}" if choice.seeds else choice.note
         lines.append(f"{name}: {best} by {choice.by} ({scores}; {seeds})")
     return "\n".join(lines)
+
+
+def _order(item: tuple[Any, Any]) -> tuple[bool, Any]:
+    """Numbers before text."""
+    return isinstance(item[0], str), item[0]
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str | bool) else f"{value:g}"
 
 
 def _get(settings: Mapping[str, Any], key: str) -> Any:

@@ -5,6 +5,7 @@ Both are Hydra's callbacks around a multirun, carried out by the process that la
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import product
@@ -16,6 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.common.files import write_json
+from experiments.common.overrides import fits
 from experiments.common.records import digest, find_records, now
 from experiments.common.run_states import PLANS
 from experiments.common.search import choose, describe, write_choices
@@ -31,11 +33,18 @@ class SweepFiles(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepFiles.under_way = config
+        if given := _replaced(config, config.search.over):
+            message = f"{given} replaces the values that the sweep would search; leave it out to search."
+            print(f"warning: {message}", file=sys.stderr, flush=True)
         if not _is_search(config):
-            runs = self.planned(expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)]))
+            runs = self.planned(self._runs(config))
             content = {"benchmark": config.benchmark, "runs": runs, "written": now()}
             with suppress(OSError):  # nothing but a convenience; what is wrong with the disk the first run says
                 write_json(Path(config.hydra.sweep.dir) / PLANS / f"{digest(runs)}.json", content)
+
+    def _runs(self, config: DictConfig) -> list[list[str]]:
+        """The sweep's runs by the settings that make a difference; what a search proposes is in none of them."""
+        return expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)])
 
     def planned(self, runs: list[list[str]]) -> list[list[str]]:
         """The sweep's runs as the plan has them: by settings that can be told from their records."""
@@ -47,8 +56,9 @@ class SweepFiles(Callback):
         values = {override for run in expand(_overrides(config)) for override in run if _key(override) == over}
         if _is_search(config) or len(values) > 1:
             root = Path(config.hydra.sweep.dir)
-            records = [record for _, record in find_records(root, config.benchmark)]
-            choices = choose(records, over, split)
+            runs = self.planned(self._runs(config))
+            found = (record for _, record in find_records(root, config.benchmark))
+            choices = choose([r for r in found if any(fits(r["config"], run) for run in runs)], over, split)
             if not choices:
                 return
             write_choices(root / CHOICES, choices, over, split)
@@ -70,13 +80,23 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     return [list(run) for run in product(*choices)]
 
 
+def _params(config: DictConfig) -> dict[str, str]:
+    """What a preset of the sweep varies, by key."""
+    resolved = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): f"{key!s}={value}" for key, value in resolved.items()}
+
+
+def _replaced(config: DictConfig, over: str) -> str | None:
+    """The override that leaves a preset's search nothing to search, if there is one."""
+    given = [override for override in config.hydra.overrides.task if _key(override) == over]
+    single = given and over in _params(config) and len(expand(given)) == 1 and expand(given) != [[]]
+    return given[0] if single else None
+
+
 def _overrides(config: DictConfig) -> list[str]:
     """The presets' parameters and the command line's overrides, which replace them."""
-    merged: dict[str, str] = {}
-    if params := config.hydra.sweeper.get("params"):
-        resolved = OmegaConf.to_container(params, resolve=True)
-        assert isinstance(resolved, dict)
-        merged = {str(key): f"{key!s}={value}" for key, value in resolved.items()}
+    merged = _params(config)
     for override in config.hydra.overrides.task:
         merged[_key(override)] = override
     return list(merged.values())

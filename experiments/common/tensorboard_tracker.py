@@ -29,28 +29,28 @@ class TensorBoardTracker:
         self._writer: Any = None
         self.folder, self.record = folder / FOLDER, record
 
-    def _at(self, epoch: int) -> Any:
-        """The writer; at its first use what a broken run may have written of this epoch and later ones is void."""
+    def _open(self, purge_step: int | None = None) -> Any:
         if self._writer is None:
-            self._writer = self._make(str(self.folder), purge_step=epoch)
-            self._writer.add_text("configuration", _as_code(self.record["config"]), epoch)
+            self._writer = self._make(str(self.folder), purge_step=purge_step)
+            self._writer.add_text("configuration", _as_code(self.record["config"]))
         return self._writer
 
     def log(self, values: dict[str, float], epoch: int) -> None:
-        writer = self._at(epoch)
+        # What a broken run may have written of this epoch and later ones is void.
+        writer = self._open(purge_step=epoch)
         for key, value in values.items():
             writer.add_scalar(key, value, epoch)
         writer.flush()
 
     def log_pictures(self, make: Callable[[], Pictures], epoch: int) -> None:
-        writer = self._at(epoch)
+        writer = self._open()
         for name, picture in make().items():
             writer.add_image(f"pictures/{name}", pixels(picture), epoch, dataformats="HWC")
         writer.flush()
 
     def finish(self, results: dict[str, Any]) -> None:
         last = results.get("epoch", 0)
-        writer = self._at(last)
+        writer = self._open()
         flat = flat_results(results)
         for key, value in flat.items():
             if isinstance(value, int | float):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.common.errors import UserError
+from experiments.common.records import digest
 from experiments.common.tracking import Pictures, flat_results, pixels
 
 
@@ -26,11 +27,15 @@ def import_wandb() -> Any:
 def start_run(settings: Mapping[str, Any], folder: Path, **options: Any) -> Any:
     """A W&B run whose files lie in ``folder``; ``settings`` is the configuration's ``logger`` group.
 
-    Offline, and one line says so, if the service cannot be reached within the time-out. The key stays where W&B
-    itself keeps it: it is neither asked for nor written.
+    Offline, and one line says so, if there is no account or the service cannot be reached within the time-out. The
+    key stays where W&B itself keeps it: it is neither asked for nor written.
     """
     wandb = import_wandb()
-    mode = settings["mode"] or ("online" if wandb.api.api_key else "offline")
+    mode = settings["mode"]
+    wandb.setup(settings=wandb.Settings(silent=True))
+    if mode is None and not wandb.login(prompt=False, verify=False):
+        mode = "offline"
+        print(f"There is no W&B account on this machine (wandb login); logging offline in {folder}.", flush=True)
     timeout = settings["timeout_seconds"]
     quiet = wandb.Settings(init_timeout=timeout, finish_timeout=timeout, silent=True)
     options |= {
@@ -42,7 +47,7 @@ def start_run(settings: Mapping[str, Any], folder: Path, **options: Any) -> Any:
     }
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return wandb.init(mode=mode, **options)
+        return wandb.init(mode=mode or "online", **options)
     except Exception as error:  # the service, the network and the key each fail in kinds of their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"W&B cannot be reached ({reason}); logging offline in {folder}."
@@ -62,7 +67,7 @@ class WandbTracker:
             settings,
             folder,
             name=record["name"],
-            id=record["name"],
+            id=f"{record['name']}-{digest(record['started'])}",  # begun anew, a run does not go on under the old one
             group=self.method,
             tags=[record["benchmark"], str(record["config"].get("preset"))],
             resume="allow",

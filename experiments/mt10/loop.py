@@ -117,6 +117,8 @@ class Training:
         and ``SystemExit`` after writing a checkpoint on SIGINT or SIGTERM.
         """
         self._resume()
+        for index in range(len(self.seeds)):
+            self._write(index, "running")  # long before the first evaluation, for the status
         display = ProgressDisplay(self._name(), self.schedule.steps, self.progress.step, self.show_progress)
         with interruption() as interrupted:
             try:

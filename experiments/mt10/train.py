@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints
 from experiments.common.config import command, make_method
 from experiments.common.launch import prepare_device
-from experiments.common.records import claim, new_record, read_record, run_name
+from experiments.common.records import begin_record, claim, read_record, run_name
 from experiments.common.tracking import open_tracker
 from experiments.mt10.config import MT10Config, checked, sac_options
 from experiments.mt10.learner import Learner
@@ -105,7 +105,7 @@ def _run(config: MT10Config, seeds: list[int], settings: dict[int, dict[str, Any
             "parameters": learner.parameter_counts(),
             "seeds_together": seeds,
         }
-        records = [new_record(config.benchmark, settings[seed], device, data) for seed in seeds]
+        records = [begin_record(folders[seed], settings[seed], device, data) for seed in seeds]
         own = [folders[seed] for seed in seeds]
         Training(
             learner=learner,

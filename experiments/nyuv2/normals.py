@@ -37,8 +37,8 @@ def normals_from_depth(
     if window % 2 == 0 or window < 3:
         raise ValueError(f"window must be odd and at least 3, got {window}")
     if depth.device.type == "cpu":  # one frame at a time stays in the processor's cache
-        return torch.stack([_fit(one[None], camera, window, gate, support)[0] for one in depth])
-    return _fit(depth, camera, window, gate, support)
+        return torch.stack([fit_planes(one[None], camera, window, gate, support)[0] for one in depth])
+    return fit_planes(depth, camera, window, gate, support)
 
 
 def recipe(window: int = WINDOW, gate: float = GATE, support: float = SUPPORT) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def recipe(window: int = WINDOW, gate: float = GATE, support: float = SUPPORT) -
     }
 
 
-def _fit(depth: Tensor, camera: Camera, window: int, gate: float, support: float) -> Tensor:
+def fit_planes(depth: Tensor, camera: Camera, window: int, gate: float, support: float) -> Tensor:
+    """:func:`normals_from_depth` of all frames at once, as a GPU has it."""
     radius = window // 2
     height, width = depth.shape[-2:]
     depth = depth.float()

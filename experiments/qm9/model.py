@@ -2,29 +2,82 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import Parameter
 
 from experiments.qm9.batches import Batch
 from experiments.qm9.messages import hidden_edges, pass_messages
-from experiments.qm9.reference import ReferenceNetwork
 
 ROUNDS = 3  # of message passing, and of Set2Set
 
 
-class DenseNetwork(ReferenceNetwork):
-    """:class:`ReferenceNetwork` evaluated on dense molecules (:class:`Batch`) instead of edge lists.
+class EdgeConvolution(nn.Module):
+    """Parameters of a message-passing round, with the names, shapes and initial values of PyTorch Geometric's NNConv.
 
-    Parameters and their initial values are inherited, the mathematics is the same, the order of operations is
-    not: see :mod:`experiments.qm9.messages`. The recurrent cells are written as matrix products, so that
-    K task gradients can be taken in one vectorised pass.
+    ``nn`` makes one ``[dim, dim]`` matrix of an edge's five channels, ``lin`` and ``bias`` act on the atom itself.
     """
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def __init__(self, dim: int, edge_hidden: int) -> None:
+        super().__init__()
+        self.nn = nn.Sequential(nn.Linear(5, edge_hidden), nn.ReLU(), nn.Linear(edge_hidden, dim * dim))
+        self.lin = nn.Linear(dim, dim, bias=False)
+        self.bias = Parameter(torch.zeros(dim))
+        for layer in self.nn:  # drawn twice, as NNConv does, so that a seed means the same network
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+        nn.init.uniform_(self.lin.weight, -1 / math.sqrt(dim), 1 / math.sqrt(dim))
+
+
+class Set2Set(nn.Module):
+    """Parameters of Set2Set (Vinyals et al., ICLR 2016), likewise."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2 * dim, dim)
+        self.lstm.reset_parameters()
+
+
+class DenseNetwork(nn.Module):
+    """Message-passing network of Gilmer et al., ICML 2017, in the form of PyTorch Geometric's NNConv example.
+
+    Linear(11, dim), three rounds of an edge convolution (an edge network 5 → hidden → dim² makes one matrix an edge)
+    and GRU, Set2Set, Linear(2·dim, dim), one linear head a target. Parameters are those of
+    :class:`experiments.qm9.reference.ReferenceNetwork`: a ``state_dict`` moves both ways. The mathematics is the
+    same, on dense molecules (:class:`Batch`) instead of edge lists; the order of operations is not: see
+    :mod:`experiments.qm9.messages`. The recurrent cells are written as matrix products, so that K task gradients
+    can be taken in one vectorised pass.
+    """
+
+    def __init__(self, n_tasks: int, dim: int = 64, edge_hidden: int = 128) -> None:
+        super().__init__()
+        self.n_tasks = n_tasks
+        self.lin0 = nn.Linear(11, dim)
+        self.conv = EdgeConvolution(dim, edge_hidden)
+        self.gru = nn.GRU(dim, dim)
+        self.set2set = Set2Set(dim)
+        self.lin1 = nn.Linear(2 * dim, dim)
+        self.heads = nn.ModuleList(nn.Linear(dim, 1) for _ in range(n_tasks))
+
+    def shared_parameters(self) -> Iterator[Parameter]:
+        """The trunk: 616,960 parameters at dim 64 and 128 hidden units."""
+        for module in (self.lin0, self.conv, self.gru, self.set2set, self.lin1):
+            yield from module.parameters()
+
+    def task_specific_parameters(self) -> Iterator[Parameter]:
+        """The linear heads: 65 parameters a target at dim 64."""
+        yield from self.heads.parameters()
+
+    def last_shared_parameters(self) -> Iterator[Parameter]:
+        """The layer that makes the representation."""
+        yield from self.lin1.parameters()
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Predictions ``[B, K]``, standardised, and the representation ``[B, dim]``; rows as in the batch."""
         state = self._message_passing(batch)  # [R, D]
         pooled = self._set2set(batch.padded(state), batch.padding)  # [B, 2·D]
@@ -35,7 +88,7 @@ class DenseNetwork(ReferenceNetwork):
         return F.linear(representation, weight, bias), representation
 
     def _message_passing(self, batch: Batch) -> Tensor:
-        first, second = self.conv.nn[0], self.conv.nn[2]
+        first, second = cast(nn.Linear, self.conv.nn[0]), cast(nn.Linear, self.conv.nn[2])
         dim, hidden_units = self.lin0.out_features, first.out_features
         weight = torch.cat([first.weight, first.bias[:, None]], dim=1)  # the bias meets the last edge channel
         matrices = second.weight.view(dim, dim, hidden_units).transpose(1, 2).reshape(dim, hidden_units * dim)
@@ -63,13 +116,12 @@ class DenseNetwork(ReferenceNetwork):
 
     def _set2set(self, state: Tensor, padding: Tensor) -> Tensor:
         """Set2Set (Vinyals et al., ICLR 2016) over each molecule's atoms: ``[B, 2·D]`` from ``[B, n, D]``."""
-        lstm = self.set2set.lstm
+        pooled_weight, hidden_weight, pooled_bias, hidden_bias = self.set2set.lstm.all_weights[0]
         molecules, _, dim = state.shape
         hidden = cell = state.new_zeros(molecules, dim)
         pooled = state.new_zeros(molecules, 2 * dim)
         for _ in range(ROUNDS):
-            gates = F.linear(pooled, lstm.weight_ih_l0, lstm.bias_ih_l0)
-            gates = gates + F.linear(hidden, lstm.weight_hh_l0, lstm.bias_hh_l0)
+            gates = F.linear(pooled, pooled_weight, pooled_bias) + F.linear(hidden, hidden_weight, hidden_bias)
             enter, forget, candidate, output = gates.chunk(4, dim=1)
             cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
             hidden = torch.sigmoid(output) * torch.tanh(cell)
@@ -77,7 +129,3 @@ class DenseNetwork(ReferenceNetwork):
             attended = torch.bmm(score.softmax(dim=1)[:, None], state).squeeze(1)
             pooled = torch.cat([hidden, attended], dim=1)
         return pooled
-
-
-def parameter_count(parameters: Iterator[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)

@@ -22,12 +22,10 @@ from experiments.common.parallel import share
 from experiments.common.reference import reference_values
 from experiments.common.selection import at_epoch
 from experiments.qm9.batches import evaluation_order, training_order
-from experiments.qm9.config import QM9Config, checked
+from experiments.qm9.config import ModelConfig, QM9Config, checked
 from experiments.qm9.data import QM9Data, load_data
-from experiments.qm9.graphs import graph_batch
 from experiments.qm9.metrics import METRICS, reported_errors
 from experiments.qm9.model import DenseNetwork
-from experiments.qm9.reference import ReferenceNetwork
 
 _EVALUATION_BATCH = 1000
 _GPU_GROUPS = 4
@@ -37,6 +35,7 @@ class QM9Problem:
     """QM9 as the training loop sees it: eleven mean squared errors of standardised targets."""
 
     splits = ("validation", "test")
+    keeps_best = True
 
     def __init__(self, config: QM9Config, data: QM9Data, reference: Sequence[float], device: torch.device) -> None:
         self.tasks = [metric.name for metric in METRICS]
@@ -44,8 +43,7 @@ class QM9Problem:
         self.main_task = config.method.get("main_task")
         self.groups = _padding_groups(config.trainer.groups, device)
         torch.manual_seed(config.seed)
-        network = DenseNetwork if config.model.network == "dense" else ReferenceNetwork
-        self.model = network(len(METRICS), config.model.dim, config.model.edge_hidden).to(device)
+        self.model = _network(config.model).to(device)
         self.device = device
 
     def batches(self, epoch: int) -> list[Tensor]:
@@ -72,6 +70,8 @@ class QM9Problem:
     def _error(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions less targets ``[B, 11]``, standardised, and the representation."""
         if self.config.model.network == "reference":  # in the order given, and slow: graphs are made one by one
+            from experiments.qm9.graphs import graph_batch
+
             predictions, representation = self.model(graph_batch(self.data.molecules, indices).to(self.device))
             return predictions - self.data.dense.targets[indices.to(self.device)], representation
         batch = self.data.dense.batch(indices, self.groups)  # in an order of its own
@@ -101,11 +101,14 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
     method = make_method(config, len(METRICS), device)
     # A single-task run has no Δm; it is what a reference of one's own is made of.
     kind = config.report.reference if config.method.get("main_task") is None else "published"
-    reference = reference_values("qm9", kind, METRICS, Path(config.run.root), settings)
+    reference = reference_values("qm9", kind, METRICS, folder, settings)
     with parallel.first_goes_ahead():
         data = load_data(config.data, config.seed, device)
+    if config.run.progress and parallel.is_first():
+        sizes = ", ".join(f"{len(indices):,} {split}" for split, indices in data.splits.items())
+        print(f"QM9 ({config.data.source}, {config.data.root}): {sizes} molecules; {folder} on {device}", flush=True)
     return train_problem(
-        QM9Problem(config, data, reference, device),
+        QM9Problem(config, data, list(reference.values()), device),
         method,
         partial(ReduceLROnPlateau, **asdict(config.schedule)),
         config=config,
@@ -113,7 +116,16 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
         folder=folder,
         data=data.provenance,
         device=device,
+        reference=reference if config.method.get("main_task") is None else None,
     )
+
+
+def _network(config: ModelConfig) -> DenseNetwork:
+    if config.network == "reference":
+        from experiments.qm9.reference import ReferenceNetwork  # PyTorch Geometric takes seconds to import
+
+        return ReferenceNetwork(len(METRICS), config.dim, config.edge_hidden)
+    return DenseNetwork(len(METRICS), config.dim, config.edge_hidden)
 
 
 def _padding_groups(setting: str, device: torch.device) -> int | None:

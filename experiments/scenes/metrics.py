@@ -165,19 +165,24 @@ def angles(predicted: Tensor, normals: Tensor) -> Tensor:
 def masked_median(values: Tensor, valid: Tensor) -> Tensor:
     """The median of ``values[valid]``, the mean of the middle two where their number is even; zero if there is none.
 
-    Both ``[n]``. On a GPU all is sorted, so that nothing waits for the number of valid ones; on a CPU, where that
-    costs nothing, two selections are nearly ten times as fast.
+    Both ``[n]``. On a GPU by :func:`median_by_sorting`; on a CPU, where waiting costs nothing, two selections are
+    nearly ten times as fast.
     """
     if values.is_cuda:
-        count = valid.sum()
-        ordered = torch.where(valid, values, torch.inf).sort().values
-        middle = torch.stack([(count - 1) // 2, count // 2]).clamp(min=0)
-        return torch.where(count > 0, ordered[middle].mean(), 0)
+        return median_by_sorting(values, valid)
     chosen = values[valid]
     if not len(chosen):
         return values.new_zeros(())
     ranks = (len(chosen) - 1) // 2 + 1, len(chosen) // 2 + 1  # kthvalue counts from one
     return torch.stack([chosen.kthvalue(rank).values for rank in ranks]).mean()
+
+
+def median_by_sorting(values: Tensor, valid: Tensor) -> Tensor:
+    """:func:`masked_median` without waiting for the number of valid ones: all are sorted, those last."""
+    count = valid.sum()
+    ordered = torch.where(valid, values, torch.inf).sort().values
+    middle = torch.stack([(count - 1) // 2, count // 2]).clamp(min=0)
+    return torch.where(count > 0, ordered[middle].mean(), 0)
 
 
 def histogram_median(counts: Tensor, width: float) -> float:

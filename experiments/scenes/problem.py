@@ -43,6 +43,7 @@ class SceneProblem:
     """
 
     splits: Sequence[str] = ("test",)  # there is no validation split, and no selection
+    keeps_best = False
 
     def __init__(
         self,
@@ -149,10 +150,10 @@ def _run(scenes: SceneSet, config: SceneConfig, settings: dict[str, Any], folder
     own = config if len(tasks) > 1 else replace(config, method={**config.method, "main_task": 0})
     method = make_method(own, len(tasks), device)
     kind = config.report.reference if len(tasks) > 1 else "published"
-    reference = reference_values(scenes.name, kind, scenes.metrics, Path(config.run.root), settings)
+    reference = reference_values(scenes.name, kind, scenes.metrics, folder, settings)
     with parallel.first_goes_ahead():
         frames = frames_of_run(scenes, config, device)
-    problem = SceneProblem(scenes, config, frames, reference, device)
+    problem = SceneProblem(scenes, config, frames, list(reference.values()), device)
     schedule = config.schedule
     return train_problem(
         problem,
@@ -163,6 +164,7 @@ def _run(scenes: SceneSet, config: SceneConfig, settings: dict[str, Any], folder
         folder=folder,
         data={**frames.provenance, "train": len(frames.train), "test": len(frames.test)},
         device=device,
+        reference=reference if len(tasks) > 1 else None,
         pictures=partial(_pictures, problem),
     )
 

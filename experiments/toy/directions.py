@@ -18,9 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.common.names import METHOD_NAMES
-from methods import get_method
-from methods.base import GradientMethod, LossWeighting
-from methods.gradients import TaskGradients
+from methods import GradientMethod, LossWeighting, TaskGradients, get_method
 from methods.pcgrad import projected_weights
 
 Array = NDArray[np.float64]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.common import interruption as interruption_module
 from experiments.common.interruption import Interrupted, interruption, uninterrupted
 
 
@@ -33,6 +34,19 @@ def test_an_evaluation_ends_before_the_batch_after_the_signal(number: signal.Sig
             evaluate(4)
     assert caught.value.number == number and received == [number] and seen == [0, 1, 2, 3, 4]
     assert signal.getsignal(number) is before
+
+
+def test_a_second_press_of_ctrl_c_leaves_at_once_and_an_echo_of_the_first_does_not(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with interruption() as received:
+        signal.raise_signal(signal.SIGINT)
+        assert "press Ctrl-C again to leave at once" in capfd.readouterr().err
+        signal.raise_signal(signal.SIGINT)
+        assert received == [signal.SIGINT] * 2, "passed on twice by a terminal"
+        monkeypatch.setattr(interruption_module, "_ONE_PRESS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_an_evaluation_outside_a_run_is_left_alone() -> None:

@@ -13,7 +13,15 @@ import torch
 from experiments.common.checkpoint import CURRENT, PREVIOUS, load_checkpoint, remove_checkpoints, save_checkpoint
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, sha256, write_json
-from experiments.common.records import RECORD, find_records, protocol_digest, read_record, run_name
+from experiments.common.records import (
+    RECORD,
+    begin_record,
+    find_records,
+    protocol_digest,
+    read_record,
+    run_name,
+    write_record,
+)
 from tests.common.made_up import config, record, write
 
 CPU = torch.device("cpu")
@@ -96,6 +104,30 @@ def test_the_protocol_leaves_method_and_seed_free() -> None:
     protocol = protocol_digest(config())
     assert protocol == protocol_digest(config(seed=5, method={"name": "si"}))
     assert protocol != protocol_digest(config(trainer__epochs=11))
+
+
+# --- begun and gone on with ---------------------------------------------------------------------------------
+
+
+def test_a_run_that_goes_on_keeps_its_start_and_says_where_it_has_been(tmp_path: Path) -> None:
+    cpu, data = torch.device("cpu"), {"source": "x", "sizes": (1, 2)}
+    first = begin_record(tmp_path, config(), cpu, data, {"mu": 1.0})
+    assert first["earlier_environments"] == [] and first["reference"] == {"mu": 1.0}
+    before = {**first, "started": "2020-01-01T00:00:00+00:00"}
+    write_record(tmp_path, before)
+    again = begin_record(tmp_path, config(), cpu, data, {"mu": 1.0})
+    assert again == before, "the same machine, versions and commit"
+    elsewhere = {**first["environment"], "commit": "another"}
+    write_record(tmp_path, {**before, "environment": elsewhere})
+    again = begin_record(tmp_path, config(), cpu, data)
+    assert again["environment"] == first["environment"] and again["earlier_environments"] == [elsewhere]
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    write_record(tmp_path, begin_record(tmp_path, config(), cpu, {"source": "x", "sha256": "a"}))
+    with pytest.raises(UserError, match=r"began with other data \(sha256 differs\); bring that back, or delete"):
+        begin_record(tmp_path, config(), cpu, {"source": "x", "sha256": "b"})
 
 
 # --- records ------------------------------------------------------------------------------------------------

@@ -53,8 +53,8 @@ def track(name: str, folder: Path, also: tuple[str, ...] = ()) -> None:
     """Two epochs with pictures and results, through the tracker of this name."""
     tracker = open_tracker({**SETTINGS, "name": name, "also": also}, folder, record(None, status="running"))
     for epoch in (0, 1):
-        tracker.log_pictures(lambda: {"grey": GREY, "colour": COLOUR}, epoch)
         tracker.log(flat_metrics(ENTRY) | {"test/mu": 3.0 + epoch}, epoch)
+        tracker.log_pictures(lambda: {"grey": GREY, "colour": COLOUR}, epoch)
     tracker.finish(RESULTS)
 
 
@@ -89,7 +89,7 @@ def test_wandb_files_hold_numbers_pictures_table_and_configuration(
     }
     assert summary["result/mu"] == 3.0 and summary["result/delta_m"] == 7.0
     assert config["trainer"] == {"epochs": 10, "batch_size": 60} and config["provenance"]["synthetic"] is True
-    assert len(list(tmp_path.rglob("*.png"))) == 2, "the same pictures in both epochs"
+    assert len(list(tmp_path.rglob("*.png"))) == 4, "two pictures in both epochs"
     assert not any(SECRET.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
@@ -113,6 +113,17 @@ def test_tensorboard_files_hold_numbers_pictures_and_table(tmp_path: Path) -> No
     }
     assert b"| mu | alpha | epoch | delta_m |" in texts["results"] and b"| 3 | 2.5 | 1 | 7 |" in texts["results"]
     assert b'"batch_size": 60' in texts["configuration"]
+
+
+@pytest.mark.parametrize("results", [{"status": "interrupted"}, {"metrics": {"mu": 3.0}, "epoch": 0}])
+def test_tensorboards_curves_survive_a_session_without_an_epoch(tmp_path: Path, results: dict[str, Any]) -> None:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    track("tensorboard", tmp_path)
+    again = open_tracker({**SETTINGS, "name": "tensorboard"}, tmp_path, record(None, status="running"))
+    again.finish(results)
+    events = accumulators.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("test/mu")] == [0, 1]
 
 
 def test_csv_files_hold_numbers_pictures_and_results(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from methods import METHODS, Method, get_method
+from methods import METHODS, GradientMethod, GramianWeighting, Method, get_method
 
 Matrix = NDArray[np.float64]
 
@@ -21,7 +21,8 @@ TASK_NUMBERS = (1, 2, 3, 5, 10, 11, 20, 40, 70, 100)
 
 #: Methods whose weights do not depend on random draws.
 DETERMINISTIC = tuple(key for key in METHODS if key not in ("rlw", "pcgrad", "graddrop"))
-GRADIENT_METHODS = ("mgda", "pcgrad", "graddrop", "cagrad", "imtl_g", "nash_mtl")
+GRADIENT_METHODS = tuple(key for key, kind in METHODS.items() if issubclass(kind, GradientMethod))
+GRAMIAN_METHODS = tuple(key for key, kind in METHODS.items() if issubclass(kind, GramianWeighting))
 
 
 def normal(seed: int, n_tasks: int, dimension: int | None = None) -> Matrix:

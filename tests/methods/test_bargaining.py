@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from methods import NashMTL, solve_nash
 from methods.bargaining import residual, solve_bargaining
 from methods.ccp import solve_bargaining_ccp
-from methods.nash_mtl import NashMTL, solve_nash
 from tests.methods.samplers import (
     TASK_NUMBERS,
     Matrix,
@@ -224,24 +224,6 @@ def test_agrees_with_a_conic_solver_on_the_convex_problem(n_tasks: int) -> None:
         assert solve_bargaining(gramian(gradients)).alpha == pytest.approx(alpha.value, rel=1e-4)
 
 
-@pytest.mark.parametrize("n_tasks", [2, 3, 11, 20])
-def test_ccp_agrees_with_newton_on_well_scaled_gramians(n_tasks: int) -> None:
-    matrix = gramian(normal(0, n_tasks))
-    exact = solve_bargaining(matrix)
-    sequence = solve_bargaining_ccp(matrix, np.ones(n_tasks), max_steps=20)
-    assert sequence.status == "solved"
-    assert 1 <= sequence.iterations <= 20
-    assert sequence.alpha == pytest.approx(exact.alpha, rel=1e-4)
-
-
-def test_ccp_after_one_step_is_an_iterate_with_its_residual() -> None:
-    matrix = gramian(normal(0, 5))
-    solution = solve_bargaining_ccp(matrix, np.full(5, 3.0), max_steps=1)
-    assert (solution.iterations, solution.status) == (1, "not_converged")
-    assert (solution.alpha > 0).all()
-    assert solution.residual == pytest.approx(residual(matrix, solution.alpha))
-
-
 # --- no solution ---
 
 solvers = pytest.mark.parametrize("solver", ["newton", "ccp"])
@@ -379,13 +361,3 @@ def test_indefinite_matrices_never_give_negative_weights() -> None:
 def test_method_and_function_agree() -> None:
     matrix = torch.from_numpy(gramian(normal(0, 4)))
     assert torch.equal(NashMTL(4).weights(matrix), solve_nash(matrix))
-
-
-def test_ccp_starts_from_the_previous_weights() -> None:
-    matrix = torch.from_numpy(gramian(normal(0, 4)))
-    method = NashMTL(4, solver="ccp")
-    method.alpha = torch.tensor([100.0, 1.0, 0.01, 1.0], dtype=torch.float64)
-    _, cold = method.weights_and_diagnostics(matrix)
-    method.alpha = solve_nash(matrix)
-    _, warm = method.weights_and_diagnostics(matrix)
-    assert warm["iterations"] < cold["iterations"]

@@ -132,6 +132,20 @@ def test_another_number_of_tasks_is_refused(key: str) -> None:
         gradient_method(key).step_from_task_gradients(gradients_elsewhere(Problem(4)))
 
 
+@every_gradient_method
+def test_autocast_does_not_round_the_combination(key: str) -> None:
+    plain, cast = gradient_method(key), gradient_method(key)
+    gradients = compute_task_gradients(
+        (problem := Problem(N_TASKS, dtype=torch.float32)).losses(), trainable(problem.shared())
+    )
+    expected, _ = plain.step_from_task_gradients(gradients)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, _ = cast.step_from_task_gradients(gradients)
+    for a, b in zip(ours, expected, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.equal(a, b)
+
+
 def test_gradients_of_the_representation_cannot_be_replaced() -> None:
     method: Method = make("imtl_g", N_TASKS)
     assert method.needs_representation

@@ -22,6 +22,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "nash every third step, plain heads": ("nash_mtl", {"update_weights_every": 3, "weight_heads": False}),
     "nash unclipped": ("nash_mtl", {"max_norm": 0.0}),
     "imtl_g shared": ("imtl_g", {"gradients": "shared"}),
+    "nash on features": ("nash_mtl", {"gradients": "representation", "update_weights_every": 2}),
+    "mgda on features, plain heads": ("mgda", {"gradients": "representation", "weight_heads": False}),
     "graddrop leaking": ("graddrop", {"leak": [0.1, 0.5, 0.0]}),
     "mgda vectorised": ("mgda", {"task_gradients": "batched", "max_norm": 0.3}),
 }

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods import METHODS, NonFiniteGradient, NonFiniteLoss, get_method
-from methods.base import Step
-from tests.methods.samplers import GRADIENT_METHODS, Problem, make
+from methods import METHODS, NonFiniteGradient, NonFiniteLoss, NonPositiveLoss, Step, get_method
+from tests.methods.samplers import GRADIENT_METHODS, GRAMIAN_METHODS, Problem, make
 
 every_method = pytest.mark.parametrize("key", list(METHODS))
 #: Gradient methods with a choice of what they differentiate.
 CASES = [(key, {}) for key in METHODS] + [
     ("imtl_g", {"gradients": "shared"}),
+    ("nash_mtl", {"gradients": "representation"}),
     ("nash_mtl", {"update_weights_every": 2}),
     ("nash_mtl", {"weight_heads": False, "update_weights_every": 2}),
     ("nash_mtl", {"task_gradients": "batched"}),
@@ -206,17 +206,68 @@ def test_no_shared_parameters(key: str, shared: str) -> None:
         make(key, 2).backward(losses, shared_parameters=parameters, representation=problem.features)
 
 
-def test_imtl_g_without_a_representation() -> None:
-    problem = Problem(2)
+@pytest.mark.parametrize("key", GRAMIAN_METHODS)
+def test_no_representation_where_one_is_needed(key: str) -> None:
+    problem, method = Problem(2), make(key, 2, gradients="representation")
     with pytest.raises(ValueError, match=r"pass representation=\.\.\. to backward"):
-        make("imtl_g", 2).backward(problem.losses(), shared_parameters=problem.shared())
+        method.backward(problem.losses(), shared_parameters=problem.shared())
 
 
-def test_imtl_g_with_a_detached_representation() -> None:
-    problem = Problem(2)
+@pytest.mark.parametrize("key", GRAMIAN_METHODS)
+def test_a_detached_representation(key: str) -> None:
+    problem, method = Problem(2), make(key, 2, gradients="representation")
     losses = problem.losses()
     with pytest.raises(ValueError, match="representation does not require a gradient"):
-        problem.backward(make("imtl_g", 2), losses, representation=problem.features.detach())
+        problem.backward(method, losses, representation=problem.features.detach())
+
+
+@pytest.mark.parametrize("losses_at", [0, 1])
+@every_method
+def test_sparse_gradients_are_refused_in_one_sentence(key: str, losses_at: int) -> None:
+    """Of the shared parameters and of a head."""
+    table = nn.Embedding(5, 2, sparse=True)
+    trunk = nn.Linear(2, 2)
+    features = trunk(table(torch.tensor([1, 3])) if losses_at == 0 else torch.ones(2, 2))
+    losses = [features.square().mean() + k for k in range(2)]
+    if losses_at == 1:
+        losses[1] = losses[1] + table(torch.tensor([1])).sum()
+    shared = [*trunk.parameters(), *(table.parameters() if losses_at == 0 else ())]
+    method = make(key, 2)
+    with pytest.raises(ValueError, match=r"shape \[5, 2\] is sparse.*sparse=False"):
+        method.backward(losses, shared_parameters=shared, representation=features)
+    assert table.weight.grad is None and trunk.weight.grad is None
+
+
+def test_si_has_an_error_of_its_own_for_a_loss_of_zero() -> None:
+    problem = Problem(2)
+    losses = problem.losses()
+    with pytest.raises(NonPositiveLoss, match=r"needs positive losses, got \(task: value\) \{1: 0.0\}"):
+        problem.backward(make("si", 2), [losses[0], 0.0 * losses[1]])
+    assert all(parameter.grad is None for parameter in problem.parameters())
+
+
+@pytest.mark.parametrize(("key", "name"), [("nash_mtl", "alpha"), ("uw", "log_variance"), ("dwa", "running_sum")])
+@pytest.mark.parametrize("saved", [1, 7])
+def test_a_state_of_another_number_of_tasks_is_refused(key: str, name: str, saved: int) -> None:
+    method = make(key, 3)
+    with pytest.raises(ValueError, match=rf"'{name}' .* is a tensor \[{saved}\], expected a tensor \[3\]"):
+        method.load_state_dict(make(key, saved).state_dict())
+    assert [p.shape for p in method.parameters()] == [(3,)] * (key == "uw")
+
+
+def test_a_state_of_another_kind_is_refused() -> None:
+    method = make("nash_mtl", 3)
+    with pytest.raises(ValueError, match=r"'alpha' .* is a number"):
+        method.load_state_dict({"step": 1, "alpha": 1.0})
+
+
+@every_method
+def test_a_missing_option_is_named(key: str) -> None:
+    if key != "stl":
+        get_method(key, 2)
+        return
+    with pytest.raises(ValueError, match="method 'stl' needs the option main_task"):
+        get_method("stl", 2)
 
 
 def test_unknown_method() -> None:
@@ -259,7 +310,7 @@ def test_no_tasks(key: str, n_tasks: int) -> None:
         ("nash_mtl", {"solver": "ecos"}, "choose one of newton, ccp"),
         ("nash_mtl", {"update_weights_every": 0}, "must be at least 1"),
         ("nash_mtl", {"ccp_steps": 0}, "must be at least 1"),
-        ("imtl_g", {"gradients": "features"}, "choose one of representation, shared"),
+        *((key, {"gradients": "features"}, "choose one of representation, shared") for key in GRAMIAN_METHODS),
     ],
 )
 def test_option_values(key: str, options: dict[str, Any], message: str) -> None:

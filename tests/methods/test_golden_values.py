@@ -5,7 +5,8 @@ The numbers came from these methods themselves; that they are right is for the o
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -50,12 +51,6 @@ GOLDEN: list[tuple[str, dict[str, Any], list[float], list[float]]] = [
         [-0.217439853656, 0.488258654774, 0.396959261335],
     ),
     ("mgda", {}, [0.000506748124574, -0.00354723687202, 0.0152024437372, 0.0101349624915], [-0, 0, 0.502173134991]),
-    (
-        "pcgrad",
-        {},
-        [-0.878255173239, -0.421459695931, 0.304949028691, -0.157147925274],
-        [-0.513716269674, 0.781494311946, 0.624325861531],
-    ),
     (
         "graddrop",
         {},
@@ -116,20 +111,90 @@ GOLDEN: list[tuple[str, dict[str, Any], list[float], list[float]]] = [
         [-0.875386630367, -0.424794000414, 0.303523759557, -0.172195106447],
         [-0.514005128702, 0.781486840899, 0.6245270835],
     ),
+]
+
+
+#: The same on :data:`CONFLICTING`, where every two gradients conflict: PCGrad projects, in an order that matters.
+GOLDEN_CONFLICTING: list[tuple[str, dict[str, Any], list[float], list[float]]] = [
+    (
+        "ls",
+        {},
+        [-0.546523867716, -0.641811719607, -0.412054470097, 0.358072182061],
+        [-0.384718417616, -0.777556636849, 2.64289158381],
+    ),
+    (
+        "mgda",
+        {},
+        [-0.0819913595869, 0.0328150916467, -0.231909057823, -0.0896356049311],
+        [-0.0576577454669, -1.27955917617, 0.932991284607],
+    ),
+    (
+        "pcgrad",
+        {},
+        [-0.073206594694, -0.155584845827, -1.27905428579, 0.197313411076],
+        [-0.280197539324, -0.811153994218, 2.56271222663],
+    ),
     (
         "pcgrad",
         {"seed": 5},
-        [-0.878255173239, -0.421459695931, 0.304949028691, -0.157147925274],
-        [-0.513716269674, 0.781494311946, 0.624325861531],
+        [-0.068378237413, -0.163323273509, -1.3059744936, 0.21168010769],
+        [-0.268110027495, -0.811153994218, 2.52919841451],
+    ),
+    (
+        "graddrop",
+        {},
+        [-1.36022101394, -1.0098655205, 0.408066304183, 0.725461029769],
+        [-0.383060225128, -0.787574978206, 2.75764301314],
+    ),
+    (
+        "cagrad",
+        {},
+        [-0.558525820481, -0.400997980664, -0.312634366293, 0.0585519010014],
+        [-0.264424261889, -0.815912422714, 2.75848540363],
+    ),
+    (
+        "cagrad",
+        {"gradients": "representation"},
+        [-0.633795230753, -0.387821174314, -0.283294570993, -0.016959594535],
+        [-0.173550594322, -0.824600681098, 2.79092383872],
+    ),
+    (
+        "imtl_g",
+        {},
+        [-0.247492100763, -0.0864060796901, -0.00540133351965, -0.08929290472],
+        [-0.0674711353134, -0.59735255703, 0.265527187851],
+    ),
+    (
+        "nash_mtl",
+        {},
+        [-0.433830988382, -0.725428583548, -0.0904150618792, 0.526658485431],
+        [-0.155082696404, 0.40729594201, 5.75900034531],
+    ),
+    (
+        "nash_mtl",
+        {"gradients": "representation"},
+        [-0.535538445964, -0.145325417326, -0.0237375163641, -0.241805385629],
+        [-0.24621204313, -1.0227076443, 0.666296211528],
     ),
 ]
 
 
-def third_step(key: str, options: dict[str, Any]) -> tuple[list[float], list[float]]:
+class Problem(NamedTuple):
+    """An input and the head's first value for each of three tasks."""
+
+    inputs: list[list[float]]
+    heads: list[float]
+
+
+FIRST = Problem([[1.0, 0.5, -0.3, 0.2], [-2.0, 0.4, 1.0, -0.6], [0.1, -0.7, 3.0, 2.0]], [0.9, -0.4, 1.5])
+CONFLICTING = Problem([[1.0, 0.5, -0.3, 0.2], [-0.7, -0.9, 0.4, 0.5], [-0.6, 0.5, 0.8, -1.1]], [0.9, 0.4, 1.5])
+
+
+def third_step(key: str, options: dict[str, Any], problem: Problem) -> tuple[list[float], list[float]]:
     """Gradients of the shared parameter and of the three heads at the third step of gradient descent."""
     shared = torch.tensor([0.5, -1.0, 0.25, 0.8], dtype=torch.float64, requires_grad=True)
-    heads = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.9, -0.4, 1.5)]
-    rows = torch.tensor([[1.0, 0.5, -0.3, 0.2], [-2.0, 0.4, 1.0, -0.6], [0.1, -0.7, 3.0, 2.0]], dtype=torch.float64)
+    heads = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in problem.heads]
+    rows = torch.tensor(problem.inputs, dtype=torch.float64)
     method = make(key, 3, **options)
     for _ in range(3):
         features = torch.tanh(rows @ shared)
@@ -143,6 +208,21 @@ def third_step(key: str, options: dict[str, Any]) -> tuple[list[float], list[flo
 
 @pytest.mark.parametrize(("key", "options", "shared", "heads"), GOLDEN, ids=[f"{g[0]}{g[1] or ''}" for g in GOLDEN])
 def test_golden_values(key: str, options: dict[str, Any], shared: list[float], heads: list[float]) -> None:
-    ours = third_step(key, options)
+    ours = third_step(key, options, FIRST)
     assert ours[0] == pytest.approx(shared, rel=1e-8, abs=1e-10)
     assert ours[1] == pytest.approx(heads, rel=1e-8, abs=1e-10)
+
+
+@pytest.mark.parametrize(("key", "options", "shared", "heads"), GOLDEN_CONFLICTING)
+def test_golden_values_of_conflicting_gradients(
+    key: str, options: dict[str, Any], shared: list[float], heads: list[float]
+) -> None:
+    ours = third_step(key, options, CONFLICTING)
+    assert ours[0] == pytest.approx(shared, rel=1e-8, abs=1e-10)
+    assert ours[1] == pytest.approx(heads, rel=1e-8, abs=1e-10)
+
+
+def test_the_problems_tell_the_methods_apart() -> None:
+    for rows in (GOLDEN, GOLDEN_CONFLICTING):
+        for first, second in itertools.combinations(rows, 2):
+            assert first[2:] != second[2:], f"{first[:2]} and {second[:2]} have the same values"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from methods import GradDrop
+from methods.graddrop import step_generator
 from methods.gradients import TaskGradients
 from tests.methods.samplers import Problem, make
 
@@ -95,3 +96,20 @@ def test_draws_come_from_the_methods_own_generator(gradient: Tensor) -> None:
 def test_a_leak_that_is_no_share_for_each_task_is_an_error(leak: float | list[float]) -> None:
     with pytest.raises(ValueError, match="leak is"):
         GradDrop(3, leak=leak)
+
+
+def test_the_cpu_draws_from_the_generator_itself() -> None:
+    generator = torch.Generator().manual_seed(3)
+    assert step_generator(generator, torch.device("cpu")) is generator
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_draws_for_itself_from_one_number_of_the_generator() -> None:
+    gradient = torch.randn(3, 1000, device="cuda")
+    first, again, other = (drop(GradDrop(3, seed=seed), gradient) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    method = GradDrop(3)
+    before = method.generator.get_state()
+    assert not torch.equal(drop(method, gradient), drop(method, gradient))
+    torch.rand(2, generator=method.generator)
+    assert not torch.equal(before, method.generator.get_state())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from methods.errors import NonFiniteGradient
 from methods.gradients import (
     TaskGradients,
+    choose_strategy,
     clip_gradient_norm,
     compute_task_gradients,
     leaf_tensors,
@@ -17,7 +18,7 @@ from methods.gradients import (
     trainable,
     write_gradients,
 )
-from tests.methods.samplers import Problem
+from tests.methods.samplers import Problem, make
 
 
 def flat(gradients: TaskGradients) -> np.ndarray:
@@ -73,6 +74,36 @@ def test_unknown_strategy() -> None:
     problem = Problem(2)
     with pytest.raises(ValueError, match="choose one of auto, loop, batched"):
         compute_task_gradients(problem.losses(), [problem.first], strategy="vmap")
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``auto`` decides as it does for losses on a GPU."""
+    monkeypatch.setattr("methods.gradients._on_gpu", lambda losses: True)
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_auto_takes_the_loop_where_a_part_is_compiled() -> None:
+    """A compiled backward pass cannot be vectorised; where the check is left out, it fails."""
+    trunk, heads = nn.Linear(3, 4), [nn.Linear(4, 1) for _ in range(2)]
+    inputs = torch.randn(5, 3)
+
+    def losses(compiled: bool) -> list[Tensor]:
+        network = torch.compile(trunk, backend="aot_eager") if compiled else trunk
+        features = network(inputs).tanh()
+        return [head(features).square().mean() for head in heads]
+
+    assert choose_strategy(losses(compiled=False)) == "batched"
+    assert choose_strategy(losses(compiled=True)) == "loop"
+    expected = compute_task_gradients(losses(compiled=False), list(trunk.parameters()), strategy="loop")
+    ours = compute_task_gradients(losses(compiled=True), list(trunk.parameters()))
+    assert flat(ours) == pytest.approx(flat(expected), rel=1e-5, abs=1e-7)
+    with pytest.raises(RuntimeError, match="compiled backward function within vmap"):
+        compute_task_gradients(losses(compiled=True), list(trunk.parameters()), strategy="batched")
+    for compiled in (True, False):
+        method = make("nash_mtl", 2)
+        method.backward(losses(compiled), shared_parameters=trunk.parameters())
+        assert trunk.weight.grad is not None
 
 
 def test_gramian_of_float32_gradients_is_accurate() -> None:

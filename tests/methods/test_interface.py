@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods import METHODS, Method
-from tests.methods.samplers import DETERMINISTIC, GRADIENT_METHODS, Problem, make
+from methods import METHODS, GramianWeighting, Method
+from tests.methods.samplers import DETERMINISTIC, GRADIENT_METHODS, GRAMIAN_METHODS, Problem, make
 
 every_method = pytest.mark.parametrize("key", list(METHODS))
 #: Those with task weights of a shared gradient G·w; GradDrop has none.
@@ -21,6 +24,9 @@ WEIGHTED = tuple(key for key in METHODS if key != "graddrop")
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{key: (key, {}) for key in METHODS},
     "imtl_g, shared": ("imtl_g", {"gradients": "shared"}),
+    "nash_mtl, features": ("nash_mtl", {"gradients": "representation", "update_weights_every": 2}),
+    "cagrad, features": ("cagrad", {"gradients": "representation"}),
+    "pcgrad, features": ("pcgrad", {"gradients": "representation"}),
     "nash_mtl, every 3": ("nash_mtl", {"update_weights_every": 3}),
     "nash_mtl, ccp": ("nash_mtl", {"solver": "ccp", "ccp_steps": 2}),
     "dwa, window 2": ("dwa", {"window": 2}),
@@ -227,6 +233,48 @@ def test_each_gradient_has_memory_of_its_own(variant: str) -> None:
         assert torch.cat([g.flatten() for g in run(own=False)]).norm().item() == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("key", ["ls", "nash_mtl", "imtl_g"])
+def test_a_head_that_is_not_reached_any_more_keeps_no_gradient(key: str) -> None:
+    """Heads are discovered anew at every step: one behind a branch not taken must not be applied again."""
+    problem, method = Problem(3), make(key, 3)
+    problem.backward(method)
+    before = [head.grad for head in problem.heads]
+    assert all(gradient is not None for gradient in before)
+    losses = problem.losses()
+    problem.backward(method, [losses[0], losses[1], losses[1] + losses[0]])
+    assert problem.heads[2].grad is None
+    assert problem.heads[0].grad is not None
+    frozen = problem.heads[1].requires_grad_(False)
+    kept = frozen.grad
+    problem.backward(method)
+    assert problem.heads[2].grad is not None
+    assert frozen.grad is kept, "frozen parameters are left alone"
+
+
+def test_discovered_heads_are_not_kept_alive() -> None:
+    problem, method = Problem(2), make("nash_mtl", 2)
+    problem.backward(method)
+    reference = weakref.ref(problem.heads[1])
+    copy = pickle.loads(pickle.dumps(method))
+    del problem
+    gc.collect()
+    assert reference() is None
+    Problem(2).backward(method)
+    Problem(2).backward(copy)
+
+
+@every_variant
+def test_autocast_does_not_round_the_combination(variant: str) -> None:
+    plain, cast = Problem(3, dtype=torch.float32), Problem(3, dtype=torch.float32)
+    method, same = make_variant(variant, 3), make_variant(variant, 3)
+    for _ in range(2):
+        plain.backward(method)
+        losses = cast.losses()
+        with torch.autocast("cpu", torch.bfloat16):
+            cast.backward(same, losses)
+        assert np.array_equal(cast.written(), plain.written())
+
+
 # --- forms of the same input ---
 
 
@@ -270,13 +318,47 @@ def test_strategies_agree(variant: str) -> None:
             assert (a.grad is None) == (b.grad is None)
 
 
-def test_several_representations() -> None:
+@pytest.mark.parametrize("key", [key for key in GRAMIAN_METHODS if key != "pcgrad"])
+def test_several_representations(key: str) -> None:
     """Two tensors that the heads read count as one vector: the result is that of their concatenation."""
-    problem = Problem(3)
-    joined = problem.backward(make("imtl_g", 3)).weights
-    losses = problem.losses()
-    again = problem.backward(make("imtl_g", 3), losses, representation=[problem.features]).weights
-    assert torch.equal(joined, again)
+
+    def run(split: bool) -> tuple[Tensor, np.ndarray]:
+        problem = Problem(3)
+        problem.losses()
+        whole = torch.tanh(torch.tanh(problem.inputs @ problem.first) @ problem.second + problem.bias)
+        parts = list(whole.split([1, 3], dim=1))
+        features = torch.cat(parts, dim=1) if split else whole
+        errors = [features @ head - target for head, target in zip(problem.heads, problem.targets.T, strict=True)]
+        losses = [error.square().mean() for error in errors]
+        method = make(key, 3, gradients="representation")
+        step = problem.backward(method, losses, representation=parts if split else whole)
+        return step.weights, problem.written()
+
+    (joined, written), (split, again) = run(split=False), run(split=True)
+    assert split.numpy() == pytest.approx(joined.numpy(), rel=1e-9)
+    assert again == pytest.approx(written, rel=1e-9)
+
+
+@pytest.mark.parametrize("key", GRAMIAN_METHODS)
+@pytest.mark.parametrize("weight_heads", [True, False])
+def test_weights_from_the_representations_gradients(key: str, weight_heads: bool) -> None:
+    """The weights are the solver's for the features' Gramian, and what is written is their sum of the losses."""
+    problem, expected = Problem(3), Problem(3)
+    options = {"max_norm": 0.0, "weight_heads": weight_heads}
+    step = problem.backward(make(key, 3, gradients="representation", **options))
+    losses = expected.losses()
+    columns = [torch.autograd.grad(loss, expected.features, retain_graph=True)[0].flatten() for loss in losses]
+    gramian = torch.stack(columns) @ torch.stack(columns).T
+    torch.testing.assert_close(step.diagnostics["gramian"], gramian)
+    reference = make(key, 3, gradients="shared", **options)
+    assert isinstance(reference, GramianWeighting)
+    assert step.weights.numpy() == pytest.approx(reference.weights(gramian).numpy())
+    assert problem.written() == pytest.approx(expected.gradient_matrix() @ step.weights.numpy())
+    for head, weight, loss in zip(expected.heads, step.weights, losses, strict=True):
+        (plain,) = torch.autograd.grad(loss, head, retain_graph=True)
+        head.grad = plain * (weight if weight_heads else 1.0)
+    for ours, theirs in zip(problem.heads, expected.heads, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 # --- clipping and reuse ---

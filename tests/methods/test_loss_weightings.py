@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import get_method
 from methods.base import LossWeighting
 from tests.methods.samplers import Problem, make
 
@@ -54,11 +53,6 @@ def test_stl_takes_one_task() -> None:
 def test_stl_of_a_task_that_is_not_there(main_task: int) -> None:
     with pytest.raises(ValueError, match="from 0 to 2"):
         make("stl", 3, main_task=main_task)
-
-
-def test_stl_without_a_task_says_what_is_missing() -> None:
-    with pytest.raises(TypeError, match="main_task"):
-        get_method("stl", 3)
 
 
 def test_si_sums_logarithms() -> None:

@@ -39,9 +39,8 @@ def project_vectors(gradients: Matrix, orders: list[list[int]]) -> np.ndarray:
 def test_gramian_form_equals_vector_form(n_tasks: int, decades: float) -> None:
     for seed in range(5):
         gradients = spread_scales(normal(seed, n_tasks), seed, decades)
-        method = PCGrad(n_tasks, seed=seed)
-        orders = method.draw_orders()
-        weights = method.weights(gramian_tensor(gradients), orders).numpy()
+        orders = PCGrad(n_tasks, seed=seed).draw_orders()
+        weights = PCGrad(n_tasks, seed=seed).weights(gramian_tensor(gradients)).numpy()
         expected = project_vectors(gradients, orders)
         assert gradients @ weights == pytest.approx(expected, rel=1e-8, abs=1e-10 * np.abs(gradients).max())
 

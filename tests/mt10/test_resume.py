@@ -84,8 +84,9 @@ def test_killed_between_two_checkpoints(
     ("module", "name", "n"),
     [
         ("experiments.mt10.loop", "save_checkpoint", 3),
-        ("experiments.mt10.loop", "write_record", 2),
-        ("experiments.mt10.loop", "write_record", 4),  # the last, finished one
+        ("experiments.mt10.loop", "write_record", 1),
+        ("experiments.mt10.loop", "write_record", 3),
+        ("experiments.mt10.loop", "write_record", 5),  # the last, finished one
         ("experiments.mt10.loop", "save_policy", 1),
         ("experiments.mt10.loop", "remove_checkpoints", 1),
     ],

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.nyuv2.camera import CROPPED, SIZE, camera_at
-from experiments.nyuv2.normals import normals_from_depth
+from experiments.nyuv2.normals import GATE, SUPPORT, fit_planes, normals_from_depth
 from experiments.nyuv2.rooms import render
 from experiments.scenes.dequantise import dequantise
 from tests.scenes.surfaces import angles, plane, sphere
@@ -51,6 +51,15 @@ def test_crease_is_rounded_within_the_window_only() -> None:
     away = ((torch.arange(SIZE[1]) - CROPPED.cx).abs() > 8)[None, None]
     found = normals_from_depth(depth[None], CROPPED)[0]
     assert angles(found * away, true).max() < 0.1
+
+
+def test_frames_together_are_as_one_by_one() -> None:
+    frames = [render(np.random.default_rng([3, 0, number]), (48, 64))["depth"][0] for number in range(3)]
+    depth = torch.from_numpy(np.stack(frames)).float()
+    one_by_one = normals_from_depth(depth, camera_at((48, 64)), window=5)
+    together = fit_planes(depth, camera_at((48, 64)), 5, GATE, SUPPORT)
+    torch.testing.assert_close(together, one_by_one)
+    assert one_by_one[0].ne(one_by_one[1]).any()
 
 
 def test_all_normals_face_the_camera_and_have_unit_length() -> None:

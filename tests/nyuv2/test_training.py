@@ -44,7 +44,7 @@ def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     return train(configured(*SMALL, f"run.root={tmp_path}", *overrides))
 
 
-@pytest.mark.parametrize("path", (CONFIGS / "nyuv2" / "preset").glob("*.yaml"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((CONFIGS / "nyuv2" / "preset").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_can_be_run(path: Path) -> None:
     config = configured(f"preset={path.stem}")
     assert config.preset == path.stem

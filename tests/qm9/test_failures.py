@@ -208,10 +208,29 @@ def test_no_account_means_offline(
 ) -> None:
     wandb = pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_API_KEY")
-    monkeypatch.setattr(type(wandb.api), "api_key", None)
+    monkeypatch.setattr(wandb, "login", lambda **_: False)
     run(small(qm9_root, tmp_path / "runs", "logger=wandb", "method=ls"))
     rows, _, _ = logged(run_folder(tmp_path / "runs"))
-    assert len(rows) == 2 and "warning" not in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert len(rows) == 2 and "warning" not in printed.err
+    assert "There is no W&B account on this machine (wandb login); logging offline in" in printed.out
+
+
+def test_a_loss_of_zero_ends_an_si_run_with_one_line_that_names_the_task(
+    qm9_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = trainer.QM9Problem.losses
+
+    def with_a_zero(self: Any, indices: Any) -> Any:
+        values, representation = losses(self, indices)
+        return values * values.new_tensor([1.0] * 10 + [0.0]), representation
+
+    monkeypatch.setattr(trainer.QM9Problem, "losses", with_a_zero)
+    with pytest.raises(UserError, match=r"failed in epoch 1/2, step 1/\d+: .*10") as caught:
+        run(small(qm9_root, tmp_path, "method=si"))
+    assert "lower optimizer.lr" not in str(caught.value)
+    (record,) = records(tmp_path)
+    assert record["status"] == "failed" and "10" in record["error"]
 
 
 def test_none_logs_nothing(tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import NNConv
 
 from experiments.qm9.batches import Batch, DenseMolecules
 from experiments.qm9.graphs import graph_batch
 from experiments.qm9.messages import Group, hidden_edges, pass_messages
 from experiments.qm9.metrics import COLUMNS, TARGETS
-from experiments.qm9.model import DenseNetwork, parameter_count
+from experiments.qm9.model import DenseNetwork
 from experiments.qm9.molecules import Molecules
 from experiments.qm9.reference import ReferenceNetwork
 from methods.gradients import compute_task_gradients
@@ -170,7 +174,7 @@ def test_state_moves_both_ways() -> None:
 
 
 def test_the_seed_alone_sets_the_initial_parameters() -> None:
-    def initial(network: type[ReferenceNetwork], seed: int) -> dict[str, Tensor]:
+    def initial(network: type[DenseNetwork], seed: int) -> dict[str, Tensor]:
         torch.manual_seed(seed)
         return network(K, 16, 8).state_dict()
 
@@ -183,6 +187,27 @@ def test_the_seed_alone_sets_the_initial_parameters() -> None:
     for name, value in ours.items():
         assert torch.equal(value, again[name]) and torch.equal(value, reference[name])
     assert not torch.equal(ours["lin0.weight"], other["lin0.weight"])
+
+
+def test_initial_parameters_are_distributed_as_pytorch_geometrics() -> None:
+    torch.manual_seed(5)
+    ours = DenseNetwork(K, 16, 8)
+    torch.manual_seed(5)
+    torch.nn.Linear(11, 16)
+    edges = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 256))
+    layer = NNConv(16, 16, edges, aggr="mean")
+    drawn = layer.nn.state_dict()
+    assert all(torch.equal(value, drawn[name]) for name, value in ours.conv.nn.state_dict().items())
+    assert 0.9 / 4 < ours.conv.lin.weight.abs().max() < 1 / 4 and not ours.conv.bias.any()
+
+
+def test_training_does_without_pytorch_geometric() -> None:
+    command = "import sys, experiments.qm9.train; sys.exit('torch_geometric' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command]).returncode == 0
+
+
+def parameter_count(parameters: Iterator[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def test_parameter_counts_are_the_papers() -> None:

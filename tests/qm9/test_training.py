@@ -12,7 +12,7 @@ import torch
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
-from experiments.common.records import find_records
+from experiments.common.records import find_records, read_record, write_record
 from experiments.qm9.metrics import METRICS
 from methods import METHODS
 from tests.qm9.runs import numbers, records, run, small
@@ -133,6 +133,17 @@ def test_single_tasks_are_eleven_runs_that_serve_as_reference(qm9_root: Path, tm
     errors = [record["results"]["metrics"][name] for name in NAMES]
     expected = delta_m(errors, [reference[name] for name in NAMES], [False] * 11)
     assert record["results"]["delta_m"] == pytest.approx(expected, rel=1e-12)
+    assert record["reference"] == reference and all(one["reference"] is None for one in single)
+
+    # A run that is resumed keeps the reference that it began with, whatever single-task runs have come since.
+    folder = next(tmp_path.glob("ls-*"))
+    write_record(folder, {**record, "status": "interrupted", "epochs": [], "results": None})
+    run(small(qm9_root, tmp_path, *short, "method=stl", "seed=0", "report.reference=ours", "method.main_task=0"))
+    other = read_record(next(tmp_path.glob("stl-task0-*"))) or {}
+    write_record(
+        next(tmp_path.glob("stl-task0-*")), {**other, "results": {**other["results"], "metrics": {"mu": 1e3}}}
+    )
+    assert run(ours)["reference"] == reference
 
 
 def test_the_reference_network_trains_to_the_same_numbers(qm9_root: Path, tmp_path: Path) -> None:

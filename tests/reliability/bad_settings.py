@@ -10,6 +10,7 @@ EVERY_TRAINER: list[Row] = [
     # choices
     (["method=lss"], "method lss is unknown; did you mean ls?", "one of cagrad, dwa, graddrop"),
     (["method=nonsense"], "method nonsense is unknown", "choose one of cagrad"),
+    (["method=ls,si"], "method=ls,si has several values", "add -m"),
     (["method=null"], "an override is neither", "such as method=nash_mtl"),
     (["~method"], "method is None", "expected one of stl, ls, si"),
     (["method=ls", "method.name=lss"], "method is 'lss'", "expected one of stl, ls, si"),

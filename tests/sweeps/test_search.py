@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.common.search import choose
+from experiments.common.search import choose, describe
 from experiments.select import main as select
 from tests.common.made_up import record, write
 from tests.sweeps.runs import records, sweep
@@ -51,6 +51,14 @@ def test_a_value_that_diverged_is_out_and_named() -> None:
     assert choice.value == 0.1 and choice.candidates[1].failed and choice.candidates[1].score is None
 
 
+@pytest.mark.parametrize("values", [("newton", "ccp"), (True, False), ([1.0, 2.0], [2.0, 1.0])])
+def test_any_setting_can_be_chosen(values: tuple[Any, Any]) -> None:
+    runs = [scored(0.1, float(n), method={"name": "ls", "option": value}) for n, value in enumerate(values)]
+    (choice,) = choose(runs, over="method.option")
+    assert choice.value == (values[0] if not isinstance(values[0], list) else "[1.0, 2.0]")
+    assert f"method.option={choice.value}" in describe([choice], "method.option")
+
+
 def test_methods_and_their_options_are_chosen_for_apart_and_single_values_left_out() -> None:
     nash = {"name": "nash_mtl", "update_weights_every": 5}
     runs = [scored(lr, 10 * lr, method=method) for lr in (0.1, 0.2) for method in ({"name": "ls"}, nash)]
@@ -71,7 +79,7 @@ def test_the_select_command_writes_and_prints_the_choice(tmp_path: Path, capsys:
     for run in (scored(0.1, 20.0), scored(0.01, 10.0)):
         write(tmp_path, run)
     select(["benchmark=qm9", f"root={tmp_path}", f"out={tmp_path / 'choice.json'}"])
-    assert capsys.readouterr().out == "ls: optimizer.lr=0.01 by validation (0.01: 10.00, 0.1: 20.00; seeds 0)\n"
+    assert capsys.readouterr().out == "ls: optimizer.lr=0.01 by validation (0.01: 10.00, 0.1: 20.00; seed 0)\n"
     written = json.loads((tmp_path / "choice.json").read_text())
     assert written["over"] == "optimizer.lr" and written["choices"][0]["value"] == 0.01
     with pytest.raises(SystemExit):
@@ -82,9 +90,12 @@ def test_the_select_command_writes_and_prints_the_choice(tmp_path: Path, capsys:
 def test_one_command_is_the_papers_search(
     waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["-m", "sweep=learning_rate", "method=ls,si", "seed=0", "trainer.epochs=2", f"run.root={tmp_path}"]
+    own = ["trainer.epochs=2", f"run.root={tmp_path}"]
+    assert sweep(monkeypatch, "method=ls", "seed=0", "optimizer.lr=0.05", *own) == 0, "a run that is not the search's"
+    arguments = ["-m", "sweep=learning_rate", "method=ls,si", "seed=0", *own]
     assert sweep(monkeypatch, *arguments) == 0
     found = records(tmp_path)
+    assert found.pop(("ls", 0, 0.05))["results"]["delta_m"] is not None
     assert found.keys() == {(method, 0, lr) for method in ("ls", "si") for lr in (1e-3, 5e-4, 1e-4)}
     written = json.loads((tmp_path / "search.json").read_text())
     for choice in written["choices"]:
@@ -96,6 +107,14 @@ def test_one_command_is_the_papers_search(
         assert choice["value"] == min(scores, key=scores.__getitem__)
         assert {c["value"]: c["score"] for c in choice["candidates"]} == pytest.approx(scores)
     assert "ls: optimizer.lr=" in capsys.readouterr().out
+
+
+def test_a_single_value_in_the_place_of_the_searchs_is_told(
+    waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["-m", "sweep=learning_rate", "method=ls", "seed=0", "optimizer.lr=0.1", f"run.root={tmp_path}"]
+    assert sweep(monkeypatch, *arguments) == 0
+    assert "warning: optimizer.lr=0.1 replaces the values that the sweep would search" in capsys.readouterr().err
 
 
 def test_a_search_by_optuna_goes_on_where_it_stopped(
