@@ -40,6 +40,8 @@ def draw_figure_1(steps: int = STEPS) -> dict[str, Figure | str]:
     for axis, key in zip(axes.flat, _ORDER, strict=False):
         draw_panel(axis, trajectories[key], METHOD_NAMES[key])
         if key in _REMARKS:
+            axis.set_title("")
+            axis.set_title(METHOD_NAMES[key], loc="left")
             axis.set_title(_REMARKS[key], loc="right", color=VERMILION, size=8.5)  # no trajectory is there
     for axis in axes[:, 0]:
         axis.set_ylabel(r"$\ell_2$")
