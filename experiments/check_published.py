@@ -10,13 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from scipy.stats import rankdata
-
 from experiments.common.errors import exits_cleanly
-from experiments.common.metrics import delta_m
+from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.options import parse_options
-from experiments.common.published import FOLDER, Published, PublishedRow, load_published
+from experiments.common.published import FOLDER, Published, PublishedRow, decimals, half_unit, load_published
 
 _NO_REASON = "values and figure were probably rounded, or averaged over seeds, separately"
 
@@ -45,8 +42,8 @@ def delta_m_rounding(published: Published, group: str, row: PublishedRow) -> flo
     assert row.delta_m is not None
     reference = published.reference(published.groups[group].reference)
     pairs = zip(row.values, reference, strict=True)
-    shares = [_half_unit(value) / base + value / base**2 * _half_unit(base) for value, base in pairs]
-    return 100 * sum(shares) / len(reference) + _half_unit(row.delta_m)
+    shares = [half_unit(value) / base + value / base**2 * half_unit(base) for value, base in pairs]
+    return 100 * sum(shares) / len(reference) + half_unit(row.delta_m)
 
 
 def recomputed_mean_rank(published: Published, group: str, row: PublishedRow) -> float:
@@ -54,16 +51,14 @@ def recomputed_mean_rank(published: Published, group: str, row: PublishedRow) ->
     rank_set = published.rank_sets[row.rank_set or ""]
     names = [tuple(name.split("/", 1)) for name in rank_set["rows"]]
     values = {(g, r.method): r.values for g, content in published.groups.items() for r in content.rows}
-    sign = np.where(published.higher_is_better, -1.0, 1.0)
-    table = np.array([values[name] for name in names]) * sign  # [methods, metrics]
-    ranks = rankdata(table, method=rank_set["ties"], axis=0).mean(axis=1)
-    return float(ranks[names.index((group, row.method))])
+    ranks = mean_rank([values[name] for name in names], published.higher_is_better, ties=rank_set["ties"])
+    return ranks[names.index((group, row.method))]
 
 
 def mean_rank_rounding(published: Published, row: PublishedRow) -> float:
     """MR is printed cut off or rounded, so it may be off by a whole unit of its last digit."""
     assert row.mean_rank is not None
-    return 2 * _half_unit(row.mean_rank)
+    return 2 * half_unit(row.mean_rank)
 
 
 def differences() -> Iterator[Difference]:
@@ -90,14 +85,11 @@ def markdown() -> str:
     lines = ["| benchmark | row | figure | printed | recomputed | difference | rounding | remark |"]
     lines.append("|---|---|---|---:|---:|---:|---:|---|")
     for one in differences():
-        numbers = f"{one.printed:g} | {one.recomputed:.2f} | {one.recomputed - one.printed:+.2f} | {one.rounding:.2f}"
+        digits = decimals(one.printed)
+        numbers = f"{one.printed:.{digits}f} | {one.recomputed:.2f} | {one.recomputed - one.printed:+.2f}"
+        numbers += f" | {one.rounding:.2f}"
         lines.append(f"| {one.benchmark} | {one.method} ({one.group}) | {one.figure} | {numbers} | {one.reason} |")
     return "\n".join(lines) + "\n"
-
-
-def _half_unit(value: float) -> float:
-    """Half a unit of the last digit that is printed."""
-    return 0.5 * 10.0 ** -len(repr(float(value)).partition(".")[2])
 
 
 @dataclass

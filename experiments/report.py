@@ -24,8 +24,9 @@ table of the paper whose benchmark has no finished runs shows the published rows
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -129,18 +130,27 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
     return parts
 
 
-def drawn(options: ReportOptions, part: Part) -> list[DrawnPicture]:
+def tell(line: str) -> None:
+    """What takes its time, for whoever waits: on standard error, apart from the tables."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def drawn(options: ReportOptions, part: Part, tell: Callable[[str], None] = lambda line: None) -> list[DrawnPicture]:
     """A part's pictures; none where they are not wanted, are of another matter, or one metric alone has no Δm."""
     benchmark = benchmark_of(options.key)
     protocol = part.protocol
     if protocol is None or not options.pictures or not part.first or part.view not in ("results", "summary"):
         return []
+
+    def told(name: str) -> None:
+        tell(f"drew {part.name}-{name}")
+
     if benchmark.pictures is not None:
-        return draw_for_paper_and_page(partial(benchmark.pictures, protocol))
+        return draw_for_paper_and_page(partial(benchmark.pictures, protocol), told)
     if len(benchmark.metrics) < 2:
         return []
     reference = reference_of(protocol, benchmark.metrics, options.report.reference, find_published(options.key))
-    return draw_for_paper_and_page(partial(draw_pictures, material_of(benchmark, protocol, reference)))
+    return draw_for_paper_and_page(partial(draw_pictures, material_of(benchmark, protocol, reference)), told)
 
 
 def title_of(options: ReportOptions) -> str:
@@ -162,9 +172,9 @@ def _no_runs(options: ReportOptions, runs: Sequence[Run]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     runs = load_runs(Path(options.root), options.key)
-    parts = [replace(part, pictures=drawn(options, part)) for part in make_parts(options, runs)]
+    parts = [replace(part, pictures=drawn(options, part, tell)) for part in make_parts(options, runs)]
     folder = Path(options.out) / (options.key if options.table is None else f"table_{options.table}")
-    write_report(folder, title_of(options), parts)
+    write_report(folder, title_of(options), parts, tell)
     for part in parts:
         print(to_markdown(part.table))
     if parts[0].protocol is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def delta_m(values: Sequence[float], reference: Sequence[float], higher_is_bette
     if not values_.shape == reference_.shape == np.shape(higher_is_better):
         raise ValueError(
             f"got {len(values)} values, {len(reference)} reference values and {len(higher_is_better)} directions; "
-            "they must be as many."
+            "they must have the same length."
         )
     if (reference_ == 0).any():
         raise ValueError("a reference value is zero, relative changes against it do not exist.")
@@ -26,14 +27,19 @@ def delta_m(values: Sequence[float], reference: Sequence[float], higher_is_bette
     return float(100.0 * np.mean(sign * (values_ - reference_) / reference_))
 
 
-def mean_rank(table: Sequence[Sequence[float]], higher_is_better: Sequence[bool]) -> list[float]:
+def mean_rank(
+    table: Sequence[Sequence[float]],
+    higher_is_better: Sequence[bool],
+    ties: Literal["average", "min"] = "average",
+) -> list[float]:
     """For each row (a method) of ``table`` its rank among the rows, averaged over the columns (metrics).
 
-    Rank 1 is best; ties share the average of their ranks. Not-a-number counts as worst.
+    Rank 1 is best; ``ties`` share the average of their ranks or the best (``min``) of them. Not-a-number counts as
+    worst.
     """
     from scipy.stats import rankdata  # a second to import, which what only trains does without
 
     values = np.asarray(table, dtype=float)  # [methods, metrics]
     losses = np.where(higher_is_better, -values, values)
     losses = np.where(np.isnan(losses), np.inf, losses)
-    return [float(rank) for rank in rankdata(losses, axis=0).mean(axis=1)]
+    return [float(rank) for rank in rankdata(losses, method=ties, axis=0).mean(axis=1)]

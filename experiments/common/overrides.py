@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from experiments.common.settings import setting
+
 
 def setting_at(config: Mapping[str, Any], key: str) -> Any:
     """A configuration's value as an override would give it: of a group its name; ``None`` where there is none."""
-    value: Any = config
-    for part in key.lstrip("+").split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    value = setting(config, key.lstrip("+"))
     return _comparable(value.get("name") if isinstance(value, Mapping) else value)
 
 

@@ -1,5 +1,7 @@
 """Published results, one data file a benchmark: ``experiments/published/<benchmark>.json``.
 
+Numbers have the digits that were printed (0.340), which a change of a file must keep.
+
 A file holds facts only: the metrics in order, single-task reference rows, and groups of rows with their values,
 the mean rank (MR) and Δm that were printed, source and protocol. ``rank_sets`` name the rows that a printed MR
 ranks (``group/method``) and how ties were counted. Where a printed figure does not follow from the printed values,
@@ -20,6 +22,27 @@ from experiments.common.errors import UserError
 FOLDER = Path(__file__).resolve().parents[1] / "published"
 #: The reference row and the protocol of the Nash-MTL paper itself, in every file.
 PAPER = "paper"
+
+
+class Printed(float):
+    """A number with the ``digits`` after the decimal point that were printed: 0.340 has three."""
+
+    digits: int
+
+    def __new__(cls, text: str) -> Printed:
+        number = super().__new__(cls, text)
+        number.digits = len(text.partition(".")[2]) if "e" not in text.lower() else 0
+        return number
+
+
+def decimals(value: float) -> int:
+    """Digits after the decimal point, as printed where that is known."""
+    return value.digits if isinstance(value, Printed) else len(repr(float(value)).partition(".")[2])
+
+
+def half_unit(value: float) -> float:
+    """Half a unit of the last printed digit: how far off a rounded number may be."""
+    return 0.5 * 10.0 ** -decimals(value)
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,7 @@ def load_published(benchmark: str) -> Published:
     """The published results of a benchmark; raises :class:`UserError` if there is no such file."""
     path = FOLDER / f"{benchmark}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_float=Printed)
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
         raise UserError(f"there are no published results for {benchmark!r}; there are for {known}.") from None

@@ -25,6 +25,15 @@ def heading(title: str, protocol: Protocol | None) -> str:
     return " · ".join(filter(None, parts))
 
 
+def described(protocol: Protocol) -> dict[str, str]:
+    """Preset, kind of data and seeds, as columns of a CSV file: rows of several files can then be told apart."""
+    return {
+        "preset": str(protocol.config.get("preset", "")),
+        "data": data_in_words(protocol),
+        "seed_list": " ".join(map(str, protocol.seeds)),
+    }
+
+
 def data_in_words(protocol: Protocol) -> str:
     """The kind of the data with the sizes of its splits and of its pictures; empty for a benchmark without data."""
     data = protocol.data

@@ -10,8 +10,9 @@ from experiments.common.aggregate import STL, Protocol
 from experiments.common.benchmark import Metric, TableRequest
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m, mean_rank
-from experiments.common.published import PAPER, Published, PublishedGroup
+from experiments.common.published import PAPER, Published, PublishedGroup, decimals
 from experiments.common.result_notes import (
+    described,
     heading,
     origins,
     own_notes,
@@ -115,7 +116,7 @@ def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Refer
             Cell(ranks.get(row.label)),
             over_seeds(row.values, deltas),
         )
-        extra = {"key": row.key, "source": "ours", "protocol": protocol.name}
+        extra = {"key": row.key, "source": "ours", "protocol": protocol.name, **described(protocol)}
         rows.append(Row(row.label, cells, n=len(row.values), competes=row.key != STL, extra=extra))
     seeds = ", ".join(map(str, protocol.seeds))
     return Section(f"ours, {'seed' if len(protocol.seeds) == 1 else 'seeds'} {seeds}", tuple(rows))
@@ -181,8 +182,4 @@ def printed(value: float | None, spread: float | None = None) -> Cell:
     """A published value and spread with no more digits than the data file has: none are made up."""
     if value is None:
         return Cell()
-    return Cell(value, spread, digits=_decimals(value), std_digits=None if spread is None else _decimals(spread))
-
-
-def _decimals(value: float) -> int:
-    return len(repr(float(value)).partition(".")[2])
+    return Cell(value, spread, digits=decimals(value), std_digits=None if spread is None else decimals(spread))

@@ -11,6 +11,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from experiments.common.files import atomic_write
@@ -27,6 +29,10 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#CC79A7",
 )
 GREY = "#8A8A8A"
+#: Beyond the palette, for the last of eleven methods; their lines are dashed and labelled besides.
+BROWN, VIOLET, OLIVE = "#A8603F", "#8F63C4", "#7A8B00"
+#: Text and lines that are black on paper, and grids: by these a drawn picture is made a dark page's.
+_INK, _GRID = "#1B1B1B", "#C4C4C4"
 
 #: A colour and a line for each of ``methods.METHODS``; ``None`` is the colour of the text.
 METHOD_LINES: dict[str, tuple[str | None, str]] = {
@@ -38,9 +44,9 @@ METHOD_LINES: dict[str, tuple[str | None, str]] = {
     "uw": (GREEN, "-"),
     "mgda": (VERMILION, "-"),
     "pcgrad": (PURPLE, "-"),
-    "graddrop": (GREEN, "--"),
-    "cagrad": (ORANGE, "--"),
-    "imtl_g": (SKY, "--"),
+    "graddrop": (BROWN, "--"),
+    "cagrad": (VIOLET, "--"),
+    "imtl_g": (OLIVE, "--"),
     "nash_mtl": (BLUE, "-"),
 }
 #: For what has no line of its own: further methods, options of one method, tasks.
@@ -61,6 +67,9 @@ _SETTINGS: Any = {
     "mathtext.fontset": "dejavusans",
     "svg.hashsalt": "figures",  # the same picture is the same file
     "savefig.facecolor": "white",
+    "axes.facecolor": "none",  # a page shows through
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+    "grid.color": _GRID,
 }
 
 
@@ -69,12 +78,11 @@ def paper_style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_SETTINGS)
 
 
-def dark_style() -> AbstractContextManager[None]:
-    """As :func:`paper_style` on a dark page: light text and lines, nothing behind them."""
-    light, faint = "#D8D8D8", "#777777"
-    settings = {f"{part}.color": light for part in ("text", "xtick", "ytick")} | {"axes.labelcolor": light}
-    dark: Any = {**_SETTINGS, **settings, "axes.edgecolor": faint, "axes.facecolor": "none", "grid.color": "#444444"}
-    return matplotlib.rc_context(dark)
+def darkened(svg: str) -> str:
+    """A picture of :func:`svg_text` for a dark page: its ink light, its grid faint, all other colours as they are."""
+    for light, dark in ((_INK, "#D8D8D8"), (BLACK, "#D8D8D8"), (_GRID, "#444444")):
+        svg = svg.replace(light.lower(), dark.lower())
+    return svg
 
 
 def ink() -> str:
@@ -88,9 +96,12 @@ def method_line(key: str, index: int = 0) -> dict[str, Any]:
     return {"color": colour or ink(), "linestyle": line, "linewidth": 2.4 if key == "nash_mtl" else 1.4}
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, outside pyplot's list of open figures; needs no display."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """An empty figure of this size in inches, outside pyplot's list of open figures; needs no display.
+
+    ``constrained``: let matplotlib find the layout, which of a dozen panels takes longer than to draw them.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained" if constrained else None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -106,20 +117,40 @@ def save_figure(figure: Figure, path: Path, formats: Sequence[str] = FORMATS, dp
     """Write ``path`` once a format, with its suffix; the files hold no date, so that a redrawing changes nothing."""
     written = []
     for kind in formats:
-        buffer = io.BytesIO()
-        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
         with paper_style():
-            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+            content = _drawn(figure, kind, dpi)
         target = path.with_suffix(f".{kind}")
         with atomic_write(target) as file:
-            file.write(buffer.getvalue())
+            file.write(content)
         written.append(target)
     return written
 
 
 def svg_text(figure: Figure) -> str:
-    """The figure as SVG with its text as text and nothing behind it, to stand within a page."""
-    buffer = io.BytesIO()
+    """The figure as SVG with its text as text and nothing behind it, to stand within a page.
+
+    Its layout is then as it is drawn here: finding it again for each file would take as long as drawing.
+    """
+    layout = figure.get_layout_engine()
+    if layout is not None and figure.axes:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    behind = figure.get_facecolor()
+    figure.set_facecolor("none")
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "figures"}):
-        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
-    return buffer.getvalue().decode()
+        text = _drawn(figure, "svg").decode()
+    figure.set_facecolor(behind)
+    return text
+
+
+_CANVASES: dict[str, Any] = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG, "pdf": FigureCanvasPdf}
+_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+def _drawn(figure: Figure, kind: str, dpi: int = 100) -> bytes:
+    """One file's content, from one drawing: ``savefig`` draws twice, in case a caller wants tight borders."""
+    buffer = io.BytesIO()
+    figure.set_dpi(dpi)
+    getattr(_CANVASES[kind](figure), f"print_{kind}")(buffer, metadata=_DATES.get(kind))
+    FigureCanvasAgg(figure)  # which is what it had
+    return buffer.getvalue()

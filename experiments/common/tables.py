@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -118,19 +119,21 @@ def filled_columns(table: Table) -> set[str]:
 
 
 def to_markdown(table: Table) -> str:
-    """A heading, the table with its columns aligned in the source too, notes and remarks as a list."""
-    width = len(table.columns) + 2
-    lines = [["Method", *(f"{column.title} {column.arrow}" for column in table.columns), "seeds"]]
+    """A heading, a table for each section, all of one width and aligned in the source too, notes and remarks."""
+    head = ["Method", *(f"{column.title} {column.arrow}" for column in table.columns), "seeds"]
+    sections = []
     for section in table.sections:
-        lines.append([f"**{section.title}**", *[""] * (width - 1)])
+        lines = [head]
         for row in section.rows:
             cells = [_markdown_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
             lines.append([row.label, *cells, "–" if row.n is None else str(row.n)])
-    lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    own = [line for line in lines if any(line[1:])]  # a section's title runs on over the other columns
-    widths = [max(len(line[index]) for line in own) for index in range(width)]
+        sections.append([[cell.replace("|", "\\|") for cell in line] for line in lines])
+    widths = [max(len(line[index]) for lines in sections for line in lines) for index in range(len(head))]
     rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
-    body = [_aligned(line, widths) for line in (lines[0], rule, *lines[1:])]
+    body: list[str] = []
+    for section, lines in zip(table.sections, sections, strict=True):
+        body += [*([""] if body else []), f"**{section.title}**", ""]
+        body += [_aligned(line, widths) for line in (lines[0], rule, *lines[1:])]
     notes = [f"- {note}" for note in (*table.notes, *table.remarks)]
     return "\n".join([f"## {table.title}", "", *body, *([""] if notes else []), *notes]) + "\n"
 
@@ -203,8 +206,6 @@ def _markdown_cell(cell: Cell, column: Column) -> str:
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
-    if not any(line[1:]):  # a section's title: one cell as wide as the table; Markdown adds the missing ones
-        return f"| {line[0].ljust(sum(widths) + 3 * (len(widths) - 1))} |"
     cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
     return "| " + " | ".join(cells) + " |"
 
@@ -212,15 +213,20 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
 def marks(rows: Sequence[Row], index: int, column: Column) -> dict[float, str]:
     """Which printed values are the ``best`` and the ``second`` of a column, by rounded value.
 
-    Values that print the same are the same. With fewer than two competing rows nothing is marked.
+    Values that print the same are the same. With fewer than two competing rows nothing is marked, nor what says
+    nothing: a value that all rows have, a second place that more than two share, a zero where higher is better.
     """
-    values = [
+    values = Counter(
         float(row.cells[index].text(column)) for row in rows if row.competes and row.cells[index].mean is not None
-    ]
-    if len(values) < 2:
+    )
+    if values.total() < 2 or len(values) == 1 < values.total() - 1:
         return {}
-    ordered = sorted(set(values), reverse=column.higher_is_better)
-    return dict(zip(ordered, ("best", "second"), strict=False))
+    places = dict(zip(sorted(values, reverse=column.higher_is_better), ("best", "second"), strict=False))
+    return {
+        value: place
+        for value, place in places.items()
+        if not (place == "second" and values[value] > 2) and not (column.higher_is_better and value == 0)
+    }
 
 
 _COMMANDS = {"best": "textbf", "second": "underline"}

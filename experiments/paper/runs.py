@@ -11,7 +11,7 @@ from experiments.common.aggregate import STL, MethodRow, Protocol, load_runs, pr
 from experiments.common.benchmark import Benchmark
 from experiments.common.errors import UserError
 from experiments.common.published import load_published
-from experiments.common.result_notes import data_kind
+from experiments.common.result_notes import data_in_words, data_kind
 from experiments.common.result_tables import Reference, reference_of
 from experiments.common.settings import setting
 from experiments.reporting.histories import Quantity, delta_m_on_test
@@ -70,13 +70,21 @@ def runs_of(choice: RunChoice, key: str, wanted: Callable[[MethodRow], bool]) ->
     if not found:
         return None
     if len(found) > 1:
-        listed = ", ".join(f"{one.name} ({len(one.used)} runs, {data_kind(one)})" for one in found)
+        listed = "; ".join(f"{one.name} ({_in_words(one)})" for one in found)
         raise UserError(
             f"{choice.root} has {benchmark.title} runs of several protocols: {listed}; give protocol=DIGEST."
         )
     return FigureRuns(
         key, benchmark, found[0], reference_of(found[0], benchmark.metrics, "auto", load_published(key))
     )
+
+
+def _in_words(protocol: Protocol) -> str:
+    """What tells a protocol from others: preset, length, data, and how many runs there are."""
+    epochs, preset = setting(protocol.config, "trainer.epochs"), protocol.config.get("preset")
+    count = len(protocol.used)
+    parts = [f"{count} run{'' if count == 1 else 's'}", f"preset {preset}" if preset else ""]
+    return ", ".join(filter(None, [*parts, f"{epochs} epochs" if epochs else "", data_in_words(protocol)]))
 
 
 def required_runs(choice: RunChoice, key: str, wanted: Callable[[MethodRow], bool], command: str) -> FigureRuns:

@@ -12,10 +12,11 @@ from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure
 from experiments.paper.runs import FigureRuns, RunChoice, option, required_runs
-from experiments.reporting.curves import finish_epochs, plot_curves, plot_dots
+from experiments.reporting.curves import finish_epochs, plot_curves, plot_dots, scaled
 from experiments.reporting.histories import curves_of, histories_of
 
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+_STYLES = ("-", "-", "--", ":")
 _NASH = "nash_mtl"
 
 
@@ -92,27 +93,39 @@ def _draw(runs: FigureRuns, variant_of: Callable[[MethodRow], Variant | None], a
         if variant is not None:
             found[variant] = row
     variants = sorted(found)
-    figure = new_figure(9.5, 3.8)
-    training, end = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    figure = new_figure(9.5, 4.0)
+    training, end = figure.subplots(1, 2, width_ratios=[1.5, 1], sharey=True)
     drawn = []
     for place, variant in enumerate(variants):
         row = found[variant]
-        line = {"color": _COLOURS[place % len(_COLOURS)], "linewidth": 1.6}
+        line = {"color": _COLOURS[place % len(_COLOURS)], "linestyle": _STYLES[place % len(_STYLES)]}
         curves = curves_of(histories_of(row), runs.delta_m)
         if curves is not None:
-            plot_curves(training, curves, variant.label, line)
+            width = 1.6 + 1.1 * (len(variants) - 1 - place)  # one that lies on another leaves its rim visible
+            plot_curves(training, curves, variant.label, {**line, "linewidth": width}, band=len(variants) < 4)
             drawn.append(curves)
         plot_dots(end, place, _deltas(runs, row), line)
     finish_epochs(training, drawn)
-    training.set_ylabel("Δm on test, %")
-    training.legend(title=axis_label, frameon=False, fontsize=9)
+    training.set_ylabel(scaled(training, "Δm on test, %"))
+    figure.legend(
+        *training.get_legend_handles_labels(),
+        title=axis_label,
+        loc="outside lower center",
+        ncols=len(variants),
+        frameon=False,
+        fontsize=9,
+    )
     end.set_xticks(range(len(variants)), [variant.label.replace(", ", ",\n") for variant in variants])
     end.set_xlim(-0.5, len(variants) - 0.5)
-    end.set_xlabel(axis_label)
-    end.set_ylabel("Δm of the run's result, %")
+    end.set_title("Δm of the run's result, on the same scale", fontsize=10)
     end.grid(axis="y", alpha=0.4, linewidth=0.6)
-    figure.suptitle(runs.describe(), fontsize=11)
+    few = "" if _seeds(runs) > 1 else ": differences of this size may be noise"
+    figure.suptitle(runs.describe() + few, fontsize=11)
     return figure
+
+
+def _seeds(runs: FigureRuns) -> int:
+    return len({seed for row in runs.protocol.rows if row.key == _NASH for seed in row.values})
 
 
 def _deltas(runs: FigureRuns, row: MethodRow) -> list[float]:

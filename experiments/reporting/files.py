@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from experiments.common.aggregate import Protocol, Run
 from experiments.common.benchmark import Picture
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, write_json
-from experiments.common.style import dark_style, paper_style, save_figure, svg_text
+from experiments.common.style import darkened, paper_style, save_figure, svg_text
 from experiments.common.tables import Table, to_csv, to_latex, to_markdown
 from experiments.reporting.page import PagePart, PagePicture, make_page
 
@@ -51,31 +54,43 @@ class Part:
         return name if self.first else f"{name}-{self.view}"
 
 
-def draw_for_paper_and_page(draw: Callable[[], Sequence[Picture]]) -> list[DrawnPicture]:
-    """The pictures that ``draw`` makes, once in each style."""
+def draw_for_paper_and_page(
+    draw: Callable[[], Iterable[Picture]], tell: Callable[[str], None] = lambda name: None
+) -> list[DrawnPicture]:
+    """The pictures that ``draw`` makes, each drawn once: a dark page's differs in its colours alone.
+
+    ``tell`` gets the name of every picture when it is there.
+    """
+    pictures = []
     with paper_style():
-        light = [(picture, svg_text(picture.figure)) for picture in draw()]
-    with dark_style():
-        dark = [svg_text(picture.figure) for picture in draw()]
-    return [
-        DrawnPicture(picture.name, picture.figure, PagePicture(picture.caption, text, other))
-        for (picture, text), other in zip(light, dark, strict=True)
-    ]
+        for picture in draw():
+            text = svg_text(picture.figure)
+            page = PagePicture(picture.caption, text, darkened(text))
+            pictures.append(DrawnPicture(picture.name, picture.figure, page))
+            tell(picture.name)
+    return pictures
 
 
-def write_report(folder: Path, title: str, parts: Sequence[Part]) -> None:
-    """Write every part's files, ``sources.json`` and ``index.html``; raises :class:`UserError` if they cannot be."""
+def write_report(
+    folder: Path, title: str, parts: Sequence[Part], tell: Callable[[str], None] = lambda line: None
+) -> None:
+    """Write every part's files, ``runs.csv``, ``sources.json`` and ``index.html``; ``tell`` is told what takes time.
+
+    Raises :class:`UserError` if they cannot be written.
+    """
     try:
         for part in parts:
             table = part.table
             for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
                 _write(folder / f"{part.name}.{suffix}", text)
             for picture in part.pictures:
+                tell(f"writing {part.name}-{picture.name}")
                 save_figure(picture.figure, folder / f"{part.name}-{picture.name}")
         write_json(
             folder / "sources.json",
             {part.protocol.name: sources(part.protocol) for part in parts if part.protocol},
         )
+        _write(folder / "runs.csv", runs_as_csv([part.protocol for part in parts if part.protocol and part.first]))
         page = [
             PagePart(part.name, part.table, part.protocol, [one.page for one in part.pictures], part.first)
             for part in parts
@@ -92,6 +107,23 @@ def sources(protocol: Protocol) -> dict[str, Any]:
         "used": [_source(run) for run in protocol.used],
         "left_out": [{**_source(run), "reason": reason} for run, reason in protocol.left_out],
     }
+
+
+def runs_as_csv(protocols: Sequence[Protocol]) -> str:
+    """Every run of the tables and metric of it in a line of its own, so that files can be put one after another."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    fields = ["benchmark", "protocol", "preset", "data", "synthetic", "run", "method", "options", "seed"]
+    writer.writerow([*fields, "metric", "value"])
+    for protocol in protocols:
+        for run in protocol.used:
+            record = run.record
+            options = {name: value for name, value in record["method"].items() if name != "name"}
+            data = record["data"]
+            known = [record["benchmark"], protocol.name, record["config"].get("preset"), data.get("source")]
+            known += [data.get("synthetic"), record["name"], run.method, json.dumps(options), record["seed"]]
+            writer.writerows([*known, *metric] for metric in record["results"]["metrics"].items())
+    return text.getvalue()
 
 
 def _source(run: Run) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def draw_figure_1(steps: int = STEPS) -> dict[str, Figure | str]:
     for axis, key in zip(axes.flat, _ORDER, strict=False):
         draw_panel(axis, trajectories[key], METHOD_NAMES[key])
         if key in _REMARKS:
-            axis.text(0.12, 0.5, _REMARKS[key], transform=axis.transAxes, color=VERMILION, size=9)
+            axis.set_title("")
+            axis.set_title(METHOD_NAMES[key], loc="left")
+            axis.set_title(_REMARKS[key], loc="right", color=VERMILION, size=8.5)  # no trajectory is there
     for axis in axes[:, 0]:
         axis.set_ylabel(r"$\ell_2$")
     _draw_key(axes.flat[len(_ORDER)], steps)

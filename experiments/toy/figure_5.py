@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
 
 from experiments.common.names import METHOD_NAMES
 from experiments.common.style import BLACK, VERMILION, new_figure
@@ -20,13 +21,14 @@ from experiments.toy.trajectories import STEPS, Trajectories, run
 _EXTENT = 10.0
 _COLOURS = "cividis"
 _PATHS: dict[str, tuple[str, Any]] = {"ls": (VERMILION, (0, (4, 1.5))), "nash_mtl": ("white", "solid")}
+_RIM = [Stroke(linewidth=4, foreground=BLACK), Normal()]  # without which white is lost on bright yellow
 _NAMES = (r"$\ell_1$", r"$\ell_2$")
 
 
 def draw_figure_5(steps: int = STEPS) -> dict[str, Figure | str]:
     trajectories = run(tuple(_PATHS), steps=steps)
-    figure = new_figure(9.5, 8.0)
-    grid = figure.add_gridspec(2, 2, height_ratios=(0.9, 1.0))
+    figure = new_figure(9.5, 7.4)
+    grid = figure.add_gridspec(2, 2, height_ratios=(0.8, 1.0))
     for task in range(2):
         _draw_surface(figure.add_subplot(grid[0, task], projection="3d"), task)
         _draw_contours(figure, figure.add_subplot(grid[1, task]), task, trajectories)
@@ -67,7 +69,7 @@ def _draw_surface(axis: Any, task: int) -> None:
     axis.set_ylabel(r"$t_2$")
     axis.set_title(_NAMES[task], size=14, pad=0)
     axis.view_init(elev=28, azim=-62)
-    axis.set_box_aspect((1.0, 1.0, 0.65), zoom=1.15)
+    axis.set_box_aspect((1.0, 1.0, 0.65), zoom=1.4)
 
 
 def _draw_contours(figure: Figure, axis: Any, task: int, trajectories: dict[str, Trajectories]) -> None:
@@ -79,7 +81,7 @@ def _draw_contours(figure: Figure, axis: Any, task: int, trajectories: dict[str,
     for key, (colour, line) in _PATHS.items():
         for start in range(len(STARTS)):
             path = trajectories[key].points[:, start]
-            axis.plot(*path[::50].T, color=colour, linestyle=line, linewidth=2)
+            axis.plot(*path[::50].T, color=colour, linestyle=line, linewidth=2, path_effects=_RIM)
             axis.plot(*path[-1], "D", color=colour, markeredgecolor=BLACK, markersize=7, zorder=4)
     axis.plot(*STARTS.T, "o", color="white", markeredgecolor=BLACK, markersize=7, zorder=5)
     axis.set(xlabel=r"$t_1$", ylabel=r"$t_2$", aspect="equal", xlim=(-_EXTENT, _EXTENT), ylim=(-_EXTENT, _EXTENT))

@@ -114,6 +114,6 @@ def report(root: Path, *arguments: str) -> Path:
 
 def rows(folder: Path, protocol: str = "*") -> dict[tuple[str, str], dict[str, str]]:
     """The rows of the one CSV file in ``folder`` by source and method."""
-    (path,) = folder.glob(f"{protocol}.csv")
+    (path,) = (path for path in folder.glob(f"{protocol}.csv") if path.stem != "runs")
     with open(path, newline="") as file:
         return {(row["source"], row["method"]): row for row in csv.DictReader(file)}

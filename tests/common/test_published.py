@@ -20,7 +20,16 @@ from experiments.check_published import (
 )
 from experiments.common.aggregate import CONFIGS
 from experiments.common.errors import UserError
-from experiments.common.published import FOLDER, PublishedRow, load_published, published_reference
+from experiments.common.published import (
+    FOLDER,
+    PublishedRow,
+    decimals,
+    half_unit,
+    load_published,
+    published_reference,
+)
+from experiments.common.result_tables import printed
+from experiments.common.tables import Column
 from methods import METHODS
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -103,6 +112,20 @@ def test_rounding_is_that_of_the_printed_digits() -> None:
     reference = published.reference()
     by_hand = [0.0005 / 0.067 + 0.106 * 0.0005 / 0.067**2]  # of mu alone
     assert rounding > 100 * by_hand[0] / len(reference)
+
+
+def test_trailing_zeros_are_kept() -> None:
+    """The paper prints 0.340, whose rounding is a tenth of that of 0.34."""
+    published = load_published("qm9")
+    (row,) = (row for row in published.groups["paper"].rows if row.method == "RLW")
+    alpha = row.values[1]
+    assert alpha == 0.34 and decimals(alpha) == 3 and half_unit(alpha) == pytest.approx(0.0005)
+    assert printed(alpha).text(Column("alpha", "alpha", "a", 1)) == "0.340"
+    for name, digits in (("nyuv2", 2), ("cityscapes", 2)):  # of every figure of the paper's tables
+        for group in ("paper",):
+            for entry in load_published(name).groups[group].rows:
+                assert decimals(entry.delta_m or 0.0) == decimals(entry.mean_rank or 0.0) == digits
+                assert {decimals(value) for value in entry.values} <= {2, 4}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -197,7 +197,7 @@ def test_protocols_never_share_a_table(root: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.count("## QM9") == 2
 
     report(root.parent / "runs", f"protocol={second['protocol']}", f"out={root.parent / 'one'}")
-    assert [path.stem for path in (root.parent / "one").rglob("*.csv")] == [second["protocol"]]
+    assert [path.stem for path in (root.parent / "one").rglob("*.tex")] == [second["protocol"]]
 
 
 def test_different_data_of_one_protocol_never_share_a_table(root: Path) -> None:

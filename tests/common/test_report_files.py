@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from experiments.common.aggregate import load_runs, protocols
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
-from experiments.common.tables import Cell, Column, Row, Section, Table, to_latex
+from experiments.common.tables import Cell, Column, Row, Section, Table, marks, to_latex
 from experiments.report import main, make_parts, read_options
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 
@@ -74,6 +75,38 @@ def test_csv_gives_back_the_unrounded_numbers(root: Path) -> None:
     write(root, record(values))
     row = rows(report(root))["ours", "LS"]
     assert {name: float(row[name]) for name in NAMES} == values
+
+
+def test_runs_of_several_reports_can_be_put_together(root: Path) -> None:
+    """One line a run and metric, which says whose it is."""
+    write(root, record(all_metrics(1.5), method={"name": "nash_mtl", "update_weights_every": 5}))
+    write(root, record(all_metrics(2.5), seed=1, trainer__epochs=20))
+    folder = report(root)
+    with open(folder / "runs.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 2 * len(NAMES)
+    first = next(line for line in lines if line["method"] == "nash_mtl")
+    assert (first["metric"], float(first["value"]), first["seed"]) == ("mu", 1.5, "0")
+    assert json.loads(first["options"]) == {"update_weights_every": 5}
+    assert first["synthetic"] == "True" and first["preset"] == "quick" and first["benchmark"] == "qm9"
+    assert len({line["protocol"] for line in lines}) == 2
+    (row,) = (row for (source, _), row in rows(folder, first["protocol"]).items() if source == "ours")
+    assert (row["preset"], row["seed_list"]) == ("quick", "0") and row["data"].startswith("SYNTHETIC data (60 train")
+
+
+def test_nothing_is_marked_that_says_nothing() -> None:
+    """A second place that most rows share, zeros where higher is better, a value that all have."""
+    column = Column("success", "success", "s", 2, higher_is_better=True)
+
+    def marked(*values: float) -> dict[float, str]:
+        return marks([Row(str(place), (Cell(value),)) for place, value in enumerate(values)], 0, column)
+
+    assert marked(1.0, 0.5, 0.2) == {1.0: "best", 0.5: "second"}
+    assert marked(1.0, 0.5, 0.5) == {1.0: "best", 0.5: "second"}
+    assert marked(1.0, 0.5, 0.5, 0.5) == {1.0: "best"}
+    assert marked(0.4, 0.0, 0.0) == {0.4: "best"}
+    assert marked(0.0, 0.0, 0.0) == {} == marked(1.0)
+    assert marked(1.0, 1.0, 1.0) == {}
 
 
 def test_sources_name_the_records(root: Path) -> None:

@@ -54,7 +54,8 @@ def report(root: Path, *arguments: str) -> Path:
 
 def rows(folder: Path, suffix: str = "") -> dict[tuple[str, str], dict[str, str]]:
     """The rows of a CSV file by section (its first word) and label."""
-    (path,) = [path for path in folder.glob(f"*{suffix}.csv") if suffix or "-" not in path.stem]
+    paths = [path for path in folder.glob(f"*{suffix}.csv") if path.stem != "runs"]
+    (path,) = [path for path in paths if suffix or "-" not in path.stem]
     with open(path, newline="") as file:
         return {
             (row["section"].partition(",")[0].partition(":")[0], row["method"]): row for row in csv.DictReader(file)

@@ -48,11 +48,15 @@ def root(tmp_path: Path) -> Path:
 def test_figure_3_shows_delta_m_against_our_single_tasks_over_training(root: Path) -> None:
     figure = draw(3, root)
     drawn = lines(figure)
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert names == {"LS", "Nash-MTL"}  # beside the ends
+    assert figure.axes[0].get_ylabel() == "Δm on test, % (log scale)"
     assert list(drawn) == ["LS", "Nash-MTL"]  # neither STL nor Nash-MTL with another interval
     # Errors of 3, 2 and 1 times the final 2, 3 and 4; against 1 that is 100 % less than each in per cent.
     np.testing.assert_allclose(drawn["LS"], [800.0, 500.0, 200.0])
     assert "SYNTHETIC data" in figure.axes[0].get_title() and "3 seeds" in figure.axes[0].get_title()
-    (low, high) = figure.axes[0].collections[0].get_paths()[0].get_extents().intervaly
+    (band,) = figure.axes[0].collections  # of Nash-MTL alone
+    (low, high) = band.get_paths()[0].get_extents().intervaly
     assert (low, high) == pytest.approx((100.0, 1100.0))  # of the seeds
 
 
@@ -113,18 +117,25 @@ def test_figure_6_tells_the_solvers_apart(root: Path) -> None:
     assert lines(figure)["exact"][-1] == pytest.approx(expected)
 
 
-def test_figure_7_shows_every_tasks_weight(root: Path) -> None:
-    drawn = lines(draw(7, root))
-    assert list(drawn) == NAMES
-    np.testing.assert_allclose(drawn["mu"], [1.0, 2.0, 3.0])
-    np.testing.assert_allclose(drawn["cv"], [11.0, 12.0, 13.0])
+def test_figure_7_shows_every_tasks_weight_in_a_panel_and_names_the_method(root: Path) -> None:
+    figure = draw(7, root)
+    panels = {axis.get_title(): axis for axis in figure.axes if axis.get_visible()}
+    assert list(panels) == NAMES
+    means = {name: np.asarray(axis.get_lines()[3].get_ydata()) for name, axis in panels.items()}  # after three seeds
+    np.testing.assert_allclose(means["mu"], [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(means["cv"], [11.0, 12.0, 13.0])
+    (part,) = figure.subfigs
+    assert part.get_suptitle().startswith("Nash-MTL on QM9, SYNTHETIC data")
+    (part,) = draw(7, root, methods=["ls"]).subfigs
+    assert part.get_suptitle().startswith("LS on QM9")
 
 
 def test_figure_8_shows_the_smallest_eigenvalue_on_a_logarithmic_axis(root: Path) -> None:
     figure = draw(8, root, methods=["ls", "nash_mtl"])
     np.testing.assert_allclose(lines(figure)["Nash-MTL"], [1.0, 0.5, 0.25])
-    assert figure.axes[0].get_yscale() == "log"
-    assert list(lines(draw(8, root))) == ["Nash-MTL"]
+    assert figure.axes[0].get_yscale() == "log" and "(log scale)" in figure.axes[0].get_ylabel()
+    alone = draw(8, root)
+    assert list(lines(alone)) == ["Nash-MTL"] and alone.axes[0].get_title().startswith("Nash-MTL on QM9")
 
 
 @pytest.mark.parametrize("number", [3, 4, 6, 7, 8])
@@ -144,7 +155,8 @@ def test_several_protocols_are_not_mixed(root: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         figures.main(arguments)
     message = capsys.readouterr().err
-    assert f"{other['protocol']} (1 runs, SYNTHETIC data)" in message and "give protocol=DIGEST" in message
+    assert f"{other['protocol']} (1 run, preset quick, 20 epochs, SYNTHETIC data (60 train" in message
+    assert "(42 runs, preset quick, 10 epochs" in message and "give protocol=DIGEST" in message
     figures.main([*arguments, f"protocol={other['protocol']}"])
     assert (root.parent / "figure_3.png").is_file()
 

@@ -26,7 +26,7 @@ def table(number: int, root: Path, *arguments: str) -> tuple[list[str], list[dic
     """Names and rows of the one CSV file of a table."""
     out = root.parent / "report"
     main([f"table={number}", f"root={root}", f"out={out}", "pictures=false", *arguments])
-    (path,) = (out / f"table_{number}").glob("*.csv")
+    (path,) = (path for path in (out / f"table_{number}").glob("*.csv") if path.stem != "runs")
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if not name.endswith("_std")]

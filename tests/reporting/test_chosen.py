@@ -71,7 +71,7 @@ def test_every_method_has_its_chosen_learning_rate_in_one_table(
 
 
 def test_without_the_choice_learning_rates_never_share_a_table(root: Path) -> None:
-    assert len(list(report(root).glob("*.csv"))) == 2
+    assert len(list(report(root).glob("*.tex"))) == 2
 
 
 def test_methods_of_a_choice_can_be_left_out(root: Path) -> None:
