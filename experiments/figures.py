@@ -27,7 +27,7 @@ from omegaconf import MISSING
 
 from experiments.benchmarks import BENCHMARKS
 from experiments.common.errors import UserError, exits_cleanly
-from experiments.common.files import atomic_write
+from experiments.common.files import atomic_write, output_folder
 from experiments.common.options import parse_options
 from experiments.common.style import FORMATS, paper_style, save_figure
 from experiments.paper.figure_3 import draw_figure_3
@@ -77,8 +77,7 @@ def read_options(arguments: Sequence[str] | None = None) -> FigureOptions:
 def make_figure(options: FigureOptions) -> list[Path]:
     """Draw the figure and write its files; returns their paths. Raises :class:`UserError` if they cannot be."""
     folder = Path(options.out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)  # before the minutes of work
+    with output_folder(folder):  # before the minutes of work
         with paper_style():
             pictures = FIGURES[options.figure](options)
         written = []
@@ -89,8 +88,6 @@ def make_figure(options: FigureOptions) -> list[Path]:
                 with atomic_write(folder / f"{name}.html") as file:
                     file.write(picture.encode())
                 written.append(folder / f"{name}.html")
-    except OSError as error:
-        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
     return written
 
 

@@ -26,6 +26,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from experiments.common.errors import UserError, exits_cleanly
+from experiments.common.files import output_folder
 from experiments.common.options import parse_options
 from experiments.common.published import PAPER, Published, PublishedRow, load_published
 from experiments.common.wandb_tracker import log_results, start_run
@@ -100,10 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     published = load_published(options.benchmark)
     if not 0 < options.timeout_seconds < float("inf"):
         raise UserError(f"timeout_seconds is {options.timeout_seconds}; expected a positive number.")
-    try:
-        Path(options.out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write in {options.out}: {error.strerror}; choose another out.") from error
+    with output_folder(Path(options.out)):
+        pass  # that it can be made, before anything is sent
     count = 0
     for row in baselines(published, options.later):
         run = start_run(

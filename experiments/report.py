@@ -36,6 +36,7 @@ from experiments.benchmarks import BENCHMARKS
 from experiments.common.aggregate import STL, Protocol, Run, load_runs, protocols
 from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError, exits_cleanly
+from experiments.common.files import output_folder
 from experiments.common.options import parse_options
 from experiments.common.published import find_published
 from experiments.common.result_tables import reference_of
@@ -172,9 +173,11 @@ def _no_runs(options: ReportOptions, runs: Sequence[Run]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     runs = load_runs(Path(options.root), options.key)
-    parts = [replace(part, pictures=drawn(options, part, tell)) for part in make_parts(options, runs)]
+    parts = make_parts(options, runs)
     folder = Path(options.out) / (options.key if options.table is None else f"table_{options.table}")
-    write_report(folder, title_of(options), parts, tell)
+    with output_folder(folder):  # before the pictures, which take their time
+        parts = [replace(part, pictures=drawn(options, part, tell)) for part in parts]
+        write_report(folder, title_of(options), parts, tell)
     for part in parts:
         print(to_markdown(part.table))
     if parts[0].protocol is None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from experiments.common.errors import UserError
+
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
@@ -34,6 +36,16 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of a command's ``out`` and write in it; raises :class:`UserError` if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
 
 
 def write_json(path: str | Path, value: Any) -> None:

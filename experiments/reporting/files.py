@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from experiments.common.aggregate import Protocol, Run
 from experiments.common.benchmark import Picture
-from experiments.common.errors import UserError
 from experiments.common.files import atomic_write, write_json
 from experiments.common.style import darkened, paper_style, save_figure, svg_text
 from experiments.common.tables import Table, to_csv, to_latex, to_markdown
@@ -74,30 +73,24 @@ def draw_for_paper_and_page(
 def write_report(
     folder: Path, title: str, parts: Sequence[Part], tell: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Write every part's files, ``runs.csv``, ``sources.json`` and ``index.html``; ``tell`` is told what takes time.
-
-    Raises :class:`UserError` if they cannot be written.
-    """
-    try:
-        for part in parts:
-            table = part.table
-            for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
-                _write(folder / f"{part.name}.{suffix}", text)
-            for picture in part.pictures:
-                tell(f"writing {part.name}-{picture.name}")
-                save_figure(picture.figure, folder / f"{part.name}-{picture.name}")
-        write_json(
-            folder / "sources.json",
-            {part.protocol.name: sources(part.protocol) for part in parts if part.protocol},
-        )
-        _write(folder / "runs.csv", runs_as_csv([part.protocol for part in parts if part.protocol and part.first]))
-        page = [
-            PagePart(part.name, part.table, part.protocol, [one.page for one in part.pictures], part.first)
-            for part in parts
-        ]
-        _write(folder / "index.html", make_page(title, _LEAD, page))
-    except OSError as error:
-        raise UserError(f"cannot write in {folder}: {error.strerror}; choose another out.") from error
+    """Write every part's files, ``runs.csv``, ``sources.json`` and ``index.html``, telling what takes time."""
+    for part in parts:
+        table = part.table
+        for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("csv", to_csv(table))):
+            _write(folder / f"{part.name}.{suffix}", text)
+        for picture in part.pictures:
+            tell(f"writing {part.name}-{picture.name}")
+            save_figure(picture.figure, folder / f"{part.name}-{picture.name}")
+    write_json(
+        folder / "sources.json",
+        {part.protocol.name: sources(part.protocol) for part in parts if part.protocol},
+    )
+    _write(folder / "runs.csv", runs_as_csv([part.protocol for part in parts if part.protocol and part.first]))
+    page = [
+        PagePart(part.name, part.table, part.protocol, [one.page for one in part.pictures], part.first)
+        for part in parts
+    ]
+    _write(folder / "index.html", make_page(title, _LEAD, page))
 
 
 def sources(protocol: Protocol) -> dict[str, Any]:

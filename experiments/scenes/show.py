@@ -14,6 +14,7 @@ from tqdm import tqdm
 from experiments.common.checkpoint import load_network
 from experiments.common.config import choose_device
 from experiments.common.errors import UserError
+from experiments.common.files import output_folder
 from experiments.common.records import RECORD, read_record
 from experiments.common.style import save_figure
 from experiments.scenes.config import SceneConfig
@@ -52,16 +53,13 @@ def show(scenes: SceneSet, options: ShowOptions) -> Path:
     frames = _its_frames(scenes, config, record)
     out = Path(options.out) if options.out is not None else folder / "pictures"
     count = len(frames.test) if options.count is None else min(options.count, len(frames.test))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with output_folder(out):
         _save(curves_picture(scenes, record), out / "curves")
         for position in tqdm(spread(frames.test, count), "drawing", unit="frame", disable=None):
             batch = frames.batch(position[None])
             predictions = predicted(network, tasks_of(scenes, config), batch)
             number = f"{int(frames.identity[position]):04d}"
             _save(frame_picture(scenes, batch, predictions, number), out / number)
-    except OSError as error:
-        raise UserError(f"cannot write in {out}: {error.strerror}; choose another out.") from error
     print(f"{out}: curves.png and pictures of {count} test frames")
     return out
 
