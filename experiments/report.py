@@ -24,7 +24,6 @@ table of the paper whose benchmark has no finished runs shows the published rows
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +37,7 @@ from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.files import output_folder
 from experiments.common.options import parse_options
+from experiments.common.progress import tell
 from experiments.common.published import find_published
 from experiments.common.result_tables import reference_of
 from experiments.common.tables import to_markdown
@@ -131,11 +131,6 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
     return parts
 
 
-def tell(line: str) -> None:
-    """What takes its time, for whoever waits: on standard error, apart from the tables."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def drawn(options: ReportOptions, part: Part, tell: Callable[[str], None] = lambda line: None) -> list[DrawnPicture]:
     """A part's pictures; none where they are not wanted, are of another matter, or one metric alone has no Δm."""
     benchmark = benchmark_of(options.key)
@@ -175,9 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = load_runs(Path(options.root), options.key)
     parts = make_parts(options, runs)
     folder = Path(options.out) / (options.key if options.table is None else f"table_{options.table}")
+    tell_aside = partial(tell, aside=True)  # of what takes its time, apart from the tables
     with output_folder(folder):  # before the pictures, which take their time
-        parts = [replace(part, pictures=drawn(options, part, tell)) for part in parts]
-        write_report(folder, title_of(options), parts, tell)
+        parts = [replace(part, pictures=drawn(options, part, tell_aside)) for part in parts]
+        write_report(folder, title_of(options), parts, tell_aside)
     for part in parts:
         print(to_markdown(part.table))
     if parts[0].protocol is None:

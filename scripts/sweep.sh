@@ -6,7 +6,7 @@ sweep() {
   shift
   local command=("$python" -m "$module" --multirun "$@")
   if ! nvidia-smi >/dev/null 2>&1; then
-    workers=$(nproc)
+    workers=$(env -u OMP_NUM_THREADS nproc)
     ((workers <= 4)) || workers=4
     command+=(run.threads=1)
   fi

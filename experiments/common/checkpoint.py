@@ -6,7 +6,6 @@ A checkpoint is everything that a resumed run needs, written atomically, the las
 from __future__ import annotations
 
 import os
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 
 from experiments.common.errors import UserError
 from experiments.common.files import atomic_write
+from experiments.common.progress import tell
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 NETWORK = "network.pt"
@@ -98,7 +98,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         except Exception as error:  # a truncated zip file surfaces as one of many exception types
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             remedy = "starting anew" if path == present[-1] else "falling back to the one before"
-            print(f"warning: {path} is damaged ({reason}); {remedy}.", file=sys.stderr, flush=True)
+            tell(f"warning: {path} is damaged ({reason}); {remedy}.", aside=True)
     return None
 
 

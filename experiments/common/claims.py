@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from experiments.common.errors import UserError
+from experiments.common.progress import tell
 
 CLAIM = ".claim-"
 _FREE = '"free"'
@@ -129,7 +129,7 @@ def _is_free(folder: Path, number: int) -> bool:
     if held is None and _now(folder) - first > _LONG_AGO:
         return True
     if held is None:
-        print(f"{folder.name} was claimed elsewhere; is it alive? A minute will tell.", file=sys.stderr, flush=True)
+        tell(f"{folder.name} was claimed elsewhere; is it alive? A minute will tell.", aside=True)
     until = time.monotonic() + MISSED * BEAT
     while held is None and time.monotonic() < until:
         time.sleep(min(1.0, BEAT / 4))
@@ -167,7 +167,7 @@ def _beat(folder: Path, number: int, descriptor: int, ended: threading.Event) ->
         with suppress(OSError):  # a disk that is away for a while
             os.utime(descriptor)
             if lost := _lost(folder, number, descriptor):
-                print(f"error: {folder.name} {lost}; this process ends.", file=sys.stderr, flush=True)
+                tell(f"error: {folder.name} {lost}; this process ends.", aside=True)
                 os._exit(1)  # nothing more may be written, and everything is whole at any moment
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +25,7 @@ from experiments.common import parallel
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint, save_network
 from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
-from experiments.common.progress import ProgressDisplay
+from experiments.common.progress import ProgressDisplay, tell
 from experiments.common.records import RECORD, now, write_record
 from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, NonPositiveLoss, Step
@@ -262,7 +261,7 @@ class Run:
         if parallel.is_first():
             remove_checkpoints(self.folder)
         if self.show_progress:
-            print(f"{self._summary(results)}; {self.folder / RECORD}", flush=True)
+            tell(f"{self._summary(results)}; {self.folder / RECORD}")
         if interrupted:  # too late to interrupt this run, but not what would follow
             raise SystemExit(128 + interrupted[0])
         return self.record
@@ -415,7 +414,7 @@ class Run:
         self._save()
         self._end("interrupted")
         parallel.wait_for_all()  # torchrun ends all processes once one has left
-        print(f"\n{self.record['name']} interrupted, saved in {self.folder}; run again to go on.", file=sys.stderr)
+        tell(f"\n{self.record['name']} interrupted, saved in {self.folder}; run again to go on.", aside=True)
         raise SystemExit(128 + signal_number)
 
     def _end(self, status: str, **fields: Any) -> None:

@@ -19,6 +19,7 @@ from experiments.common.config import RunConfig, SupervisedConfig, choose_device
 from experiments.common.engine import Problem, Run
 from experiments.common.memory import keep_freed_memory
 from experiments.common.optimizer import make_optimizer
+from experiments.common.progress import tell
 from experiments.common.records import begin_record, claim, read_record, run_name
 from experiments.common.tracking import NoTracker, Pictures, open_tracker
 from methods import Method
@@ -48,11 +49,11 @@ def carry_out(config: C, n_tasks: int, run: Callable[[C, dict[str, Any], Path], 
 def _is_to_run(folder: Path, held: ExitStack) -> bool:
     """Claim a run for as long as ``held`` is open; ``False``, and a line that says why, if it is not to be run."""
     if not held.enter_context(claim(folder)):
-        print(f"{folder.name} is being run by another process, skipped.")
+        tell(f"{folder.name} is being run by another process, skipped.")
         return False
     done = read_record(folder)
     if done is not None and done["status"] == "finished":
-        print(f"{folder.name} is finished, skipped.")
+        tell(f"{folder.name} is finished, skipped.")
         remove_checkpoints(folder)  # where the run was killed between its last two actions
         return False
     return True

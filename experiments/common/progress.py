@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then in a log file."""
+"""What a run says: lines, and how far it is, by a bar on a terminal or a line now and then in a log file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from tqdm import tqdm
 
 #: Between lines: a twentieth of the time so far, within these bounds. An hour is some 60 lines, a week a thousand.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+
+
+def tell(line: str, *, aside: bool = False) -> None:
+    """Print a line for whoever watches, on standard error if ``aside``.
+
+    A terminal that is gone or a log on a full disk is no reason to end a run: then the line is lost.
+    """
+    with suppress(OSError):
+        print(line, file=sys.stderr if aside else sys.stdout, flush=True)
 
 
 class ProgressDisplay:
@@ -57,5 +66,4 @@ class ProgressDisplay:
         speed = (self.done - self.first) / max(self.last_line - self.started, 1e-9)
         left = tqdm.format_interval((self.total - self.done) / speed) if speed > 0 else "?"
         status = f", {self.status}" if self.status else ""
-        with suppress(OSError):
-            print(f"{self.name}: step {self.done}/{self.total}{status}, {left} left", file=sys.stderr, flush=True)
+        tell(f"{self.name}: step {self.done}/{self.total}{status}, {left} left", aside=True)

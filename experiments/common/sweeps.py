@@ -5,7 +5,6 @@ Both are Hydra's callbacks around a multirun, carried out by the process that la
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import product
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.common.files import write_json
 from experiments.common.overrides import fits
+from experiments.common.progress import tell
 from experiments.common.records import digest, find_records, now
 from experiments.common.run_states import PLANS
 from experiments.common.search import choose, describe, write_choices
@@ -35,7 +35,7 @@ class SweepFiles(Callback):
         SweepFiles.under_way = config
         if given := _replaced(config, config.search.over):
             message = f"{given} replaces the values that the sweep would search; leave it out to search."
-            print(f"warning: {message}", file=sys.stderr, flush=True)
+            tell(f"warning: {message}", aside=True)
         if not _is_search(config):
             runs = self.planned(self._runs(config))
             content = {"benchmark": config.benchmark, "runs": runs, "written": now()}
@@ -62,7 +62,7 @@ class SweepFiles(Callback):
             if not choices:
                 return
             write_choices(root / CHOICES, choices, over, split)
-            print(f"{describe(choices, over)}\nThe choice is in {root / CHOICES}.")
+            tell(f"{describe(choices, over)}\nThe choice is in {root / CHOICES}.")
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

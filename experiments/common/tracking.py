@@ -14,7 +14,6 @@ the tracker has tables, one named ``results``.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.common.errors import UserError
+from experiments.common.progress import tell
 
 #: By name: a file, or pixels ``[H, W]`` or ``[H, W, 3]``, bytes or floating-point numbers from 0 to 1.
 Picture = Path | NDArray[Any]
@@ -80,7 +80,7 @@ class Trackers:
         try:
             drawn = make()
         except Exception as error:  # no picture is worth a run
-            print(f"warning: the pictures cannot be drawn ({_reason(error)}).", file=sys.stderr, flush=True)
+            tell(f"warning: the pictures cannot be drawn ({_reason(error)}).", aside=True)
             return
         self._each(lambda tracker: tracker.log_pictures(lambda: drawn, epoch))
 
@@ -94,7 +94,7 @@ class Trackers:
             except Exception as error:  # services, disks and formats each fail in kinds of their own
                 self.trackers.remove(tracker)
                 message = f"{tracker.title} has failed ({_reason(error)}); this run is no longer logged there."
-                print(f"warning: {message}", file=sys.stderr, flush=True)
+                tell(f"warning: {message}", aside=True)
 
 
 def _reason(error: Exception) -> str:
@@ -116,7 +116,7 @@ def open_tracker(settings: dict[str, Any], folder: Path, record: dict[str, Any])
             raise
         except Exception as error:  # services, disks and damaged files each fail in kinds of their own
             message = f"logger {name} cannot be used ({_reason(error)}); this run is not logged there."
-            print(f"warning: {message}", file=sys.stderr, flush=True)
+            tell(f"warning: {message}", aside=True)
     return Trackers(opened) if opened else NoTracker()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.common.errors import UserError
+from experiments.common.progress import tell
 from experiments.common.records import digest
 from experiments.common.tracking import Pictures, flat_results, pixels
 
@@ -35,7 +35,7 @@ def start_run(settings: Mapping[str, Any], folder: Path, **options: Any) -> Any:
     wandb.setup(settings=wandb.Settings(silent=True))
     if mode is None and not wandb.login(prompt=False, verify=False):
         mode = "offline"
-        print(f"There is no W&B account on this machine (wandb login); logging offline in {folder}.", flush=True)
+        tell(f"There is no W&B account on this machine (wandb login); logging offline in {folder}.")
     timeout = settings["timeout_seconds"]
     quiet = wandb.Settings(init_timeout=timeout, finish_timeout=timeout, silent=True)
     options |= {
@@ -51,7 +51,7 @@ def start_run(settings: Mapping[str, Any], folder: Path, **options: Any) -> Any:
     except Exception as error:  # the service, the network and the key each fail in kinds of their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"W&B cannot be reached ({reason}); logging offline in {folder}."
-        print(f"warning: {message}", file=sys.stderr, flush=True)
+        tell(f"warning: {message}", aside=True)
         wandb.teardown()  # the service process still holds the run's identity
         return wandb.init(mode="offline", **options)
 

@@ -6,7 +6,6 @@ checkpoint and ends, on a CPU, with the numbers of an unbroken one.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import torch
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
-from experiments.common.progress import ProgressDisplay
+from experiments.common.progress import ProgressDisplay, tell
 from experiments.common.records import now, write_record
 from experiments.common.tracking import Tracker, flat_metrics
 from experiments.mt10.environments import VectorEnvironment
@@ -298,7 +297,7 @@ class Training:
         for index in range(len(self.seeds)):
             self._end(index, "interrupted")
         where = self.folders[0]
-        print(f"\n{self._name()} interrupted, saved in {where}; run again to go on.", file=sys.stderr)
+        tell(f"\n{self._name()} interrupted, saved in {where}; run again to go on.", aside=True)
         raise SystemExit(128 + signal_number)
 
     def _results(self, index: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from experiments.common.checkpoint import load_checkpoint, remove_checkpoints
 from experiments.common.config import command, make_method
 from experiments.common.launch import prepare_device
+from experiments.common.progress import tell
 from experiments.common.records import begin_record, claim, read_record, run_name
 from experiments.common.tracking import open_tracker
 from experiments.mt10.config import MT10Config, checked, sac_options
@@ -34,7 +35,7 @@ def train(config: MT10Config) -> list[dict[str, Any]]:
     with ExitStack() as stack:
         for folder in folders.values():
             if not stack.enter_context(claim(folder)):
-                print(f"{folder.name} is being run by another process, skipped.")
+                tell(f"{folder.name} is being run by another process, skipped.")
                 return [read_record(folder) or {} for folder in folders.values()]
         seeds = _unfinished(folders)
         if seeds:
@@ -52,7 +53,7 @@ def _unfinished(folders: dict[int, Path]) -> list[int]:
         if state is not None and state.get("seeds") == list(folders):
             return list(folders)
     for seed in done:
-        print(f"{folders[seed].name} is finished, skipped.")
+        tell(f"{folders[seed].name} is finished, skipped.")
         remove_checkpoints(folders[seed])  # where the run was killed between its last two actions
     return [seed for seed in folders if seed not in done]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from experiments.common.errors import UserError
 from experiments.common.files import sha256
+from experiments.common.progress import tell
 from experiments.qm9.molecules import (
     ELEMENTS,
     POSITION_STEPS,
@@ -325,7 +325,7 @@ def open_molecules(root: Path, source: str) -> Molecules:
             store, fault = _stored(path)  # another process may have built it while this one waited
             if store is None:
                 if fault is not None:
-                    print(f"warning: {path} {fault.fault}; it is built again", file=sys.stderr, flush=True)
+                    tell(f"warning: {path} {fault.fault}; it is built again", aside=True)
                 store = BUILDERS[source](root)
                 save_molecules(store, path)
     except OSError as error:

@@ -19,6 +19,7 @@ from experiments.common.interruption import uninterrupted
 from experiments.common.launch import carry_out, prepare_device, train_problem
 from experiments.common.metrics import delta_m
 from experiments.common.parallel import share
+from experiments.common.progress import tell
 from experiments.common.reference import reference_values
 from experiments.common.selection import at_epoch
 from experiments.qm9.batches import evaluation_order, training_order
@@ -106,7 +107,7 @@ def _run(config: QM9Config, settings: dict[str, Any], folder: Path) -> dict[str,
         data = load_data(config.data, config.seed, device)
     if config.run.progress and parallel.is_first():
         sizes = ", ".join(f"{len(indices):,} {split}" for split, indices in data.splits.items())
-        print(f"QM9 ({config.data.source}, {config.data.root}): {sizes} molecules; {folder} on {device}", flush=True)
+        tell(f"QM9 ({config.data.source}, {config.data.root}): {sizes} molecules; {folder} on {device}")
     return train_problem(
         QM9Problem(config, data, list(reference.values()), device),
         method,

@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch.nn.functional import interpolate
 
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
+from experiments.common.progress import tell
 from experiments.scenes.frames import Camera, Frames
 
 CONTENTS = "contents.json"
@@ -101,7 +101,7 @@ def cached_arrays(
             if arrays is None:
                 if folder.is_dir():
                     again = f"warning: {folder} is damaged or of another version; it is made again."
-                    print(again, file=sys.stderr, flush=True)
+                    tell(again, aside=True)
                 write_arrays(folder, key, names, count, size, make())
                 arrays = read_arrays(folder, key)
     if arrays is None:

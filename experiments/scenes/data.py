@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from experiments.common.errors import UserError
+from experiments.common.progress import tell
 from experiments.scenes.augment import step_generator
 from experiments.scenes.frames import Batch, Frames
 from experiments.scenes.manifest import MANIFEST
@@ -50,12 +51,12 @@ def load_frames(
         raise UserError(f"no {scenes.title} store at {places}; {scenes.prepare} {scenes.default_root}")
     if found is not None:
         frames = _fewer(open_store(found, scenes, size), train, test)
-        print(f"{scenes.title}: {found} ({frames.provenance['source']}), {_counts(frames)}", flush=True)
+        tell(f"{scenes.title}: {found} ({frames.provenance['source']}), {_counts(frames)}")
     else:
         wanted = source == rendering.name
         why = "As data.source says" if wanted else f"No {scenes.title} data found ({places})"
         counts = (train or rendering.counts[0], test or rendering.counts[1])
-        print(f"{why}: training on RENDERED {rendering.name} (synthetic)", flush=True)
+        tell(f"{why}: training on RENDERED {rendering.name} (synthetic)")
         frames = rendered_frames(rendering, scenes.parts, *counts, size, seed)
     return frames.to(device) if whole or torch.device(device).type != "cpu" else frames
 

@@ -230,7 +230,7 @@ def test_sparse_gradients_are_refused_in_one_sentence(key: str, losses_at: int) 
     features = trunk(table(torch.tensor([1, 3])) if losses_at == 0 else torch.ones(2, 2))
     losses = [features.square().mean() + k for k in range(2)]
     if losses_at == 1:
-        losses[1] = losses[1] + table(torch.tensor([1])).sum()
+        losses[1] = losses[1] + table(torch.tensor([1])).square().sum()
     shared = [*trunk.parameters(), *(table.parameters() if losses_at == 0 else ())]
     method = make(key, 2)
     with pytest.raises(ValueError, match=r"shape \[5, 2\] is sparse.*sparse=False"):
