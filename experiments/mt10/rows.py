@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.common.names import METHOD_NAMES
 from experiments.reporting.aggregate import Run, method_id, option_labels
-from experiments.reporting.names import METHOD_NAMES
 
 #: Agents as the paper prints them, in the order of its Table 4.
 AGENT_NAMES = {

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from experiments.common.names import METHOD_NAMES as NAMES
 from experiments.common.records import check_record, damaged, digest, protocol_digest, read_record
 from experiments.common.settings import setting
 from experiments.common.summaries import read_summaries
-from experiments.reporting.names import METHOD_NAMES as NAMES
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.reporting.names import METHOD_NAMES
+from experiments.common.names import METHOD_NAMES
 from methods import GradientMethod, LossWeighting, TaskGradients, get_method
 from methods.pcgrad import projected_weights
 

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from experiments.common.names import METHOD_NAMES
 from experiments.common.style import BLACK, GREY, VERMILION, new_figure
-from experiments.reporting.names import METHOD_NAMES
 from experiments.toy.problem import Toy
 from experiments.toy.trajectories import STEPS, Trajectories, run
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
+from experiments.common.names import METHOD_NAMES
 from experiments.common.style import BLACK, VERMILION, new_figure
-from experiments.reporting.names import METHOD_NAMES
 from experiments.toy.problem import STARTS, Toy, front_points
 from experiments.toy.trajectories import STEPS, Trajectories, run
 
