@@ -93,7 +93,7 @@ def _run(
         "config": {"benchmark": published.benchmark, "published": True, **facts},
         "results": {"metrics": known, "delta_m": delta_m},
     }
-    plain: dict[str, Any] = json.loads(json.dumps(row))  # W&B would take a number that knows its digits for text
+    plain: dict[str, Any] = json.loads(json.dumps(row))  # W&B makes text of numbers that know their printed digits
     return plain
 
 
