@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from benchmarks.timing import seconds
 from experiments.common.memory import keep_freed_memory
 from experiments.mt10.agents import AGENTS
 from experiments.mt10.component import Component
@@ -114,12 +115,9 @@ def main() -> None:
         for repeat in range(-2, arguments.repeats):
             for way, learner in learners.items():
                 batch = replay.sample(SAMPLES, learner.generators)
-                started = time.perf_counter()
-                learner.update(batch)
-                if arguments.device != "cpu":
-                    torch.cuda.synchronize()
+                milliseconds = 1e3 * seconds(partial(learner.update, batch), arguments.device)
                 if repeat >= 0:
-                    times[way].append(1e3 * (time.perf_counter() - started))
+                    times[way].append(milliseconds)
         plain, loop, ours = (statistics.median(times[way]) for way in WAYS)
         differences = compared(agent, random_replay(1, arguments.device), arguments.device)
         print(

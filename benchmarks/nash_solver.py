@@ -45,7 +45,7 @@ def measure(
     solve: Callable[[Matrix, Vector], NashSolution], sequence: list[Matrix], repeats: int
 ) -> tuple[float, np.ndarray, float]:
     """Milliseconds a solve, residuals and iterations; ``solve`` takes a Gramian and the weights before."""
-    alpha = np.ones(len(sequence[0]))
+    alpha: Vector = np.ones(len(sequence[0]))
     milliseconds, residuals, iterations = [], [], []
     for matrix in sequence:
         started = time.process_time()

@@ -13,14 +13,16 @@ checkpoints; *memory*: the most that tensors took on the GPU.
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 
 import torch
 from hydra import compose, initialize_config_dir
 
+from benchmarks.timing import seconds
 from experiments.common.config import CONFIGS, make_method
+from experiments.common.engine import Network
 from experiments.common.errors import exits_cleanly
 from experiments.common.launch import prepare_device
 from experiments.common.optimizer import make_optimizer
@@ -63,10 +65,8 @@ def measured(options: Options, overrides: list[str]) -> tuple[float, str]:
     problem = SceneProblem(NYUV2, config, frames, [1.0] * len(NYUV2.metrics), device)
     method = make_method(config, len(problem.tasks), device)
     optimizer = make_optimizer(problem.model, method, config.optimizer)
-    shared, heads = (
-        list(problem.model.shared_parameters()),
-        list(problem.model.task_specific_parameters()),
-    )
+    network = cast(Network, problem.model)
+    shared, heads = list(network.shared_parameters()), list(network.task_specific_parameters())
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
@@ -79,8 +79,8 @@ def measured(options: Options, overrides: list[str]) -> tuple[float, str]:
 
     batches = [b for epoch in range(1 + options.steps // 100) for b in problem.batches(epoch)]
     batches = [b for b in batches if len(b[2]) == config.trainer.batch_size][: options.steps + WARM_UP]
-    times = [seconds(lambda b=b: step(b), device) for b in batches][WARM_UP:]
-    data = [seconds(lambda b=b: problem.batch(b), device) for b in batches][WARM_UP:]
+    times = [seconds(partial(step, b), device) for b in batches][WARM_UP:]
+    data = [seconds(partial(problem.batch, b), device) for b in batches][WARM_UP:]
     problem.model.eval()
     with torch.no_grad():
         problem.evaluate("test")  # compiles where that is asked for
@@ -91,16 +91,6 @@ def measured(options: Options, overrides: list[str]) -> tuple[float, str]:
     share = statistics.median(data) / one
     run = epoch * config.trainer.epochs / 60
     return epoch, f"{1000 * one:.1f} | {share:.1%} | {evaluation:.1f} | {epoch:.1f} | {run:.1f} | {memory}"
-
-
-def seconds(run: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 @exits_cleanly

@@ -2,10 +2,9 @@
 
     python -m benchmarks.nyuv2_step [--repeats 3] [--threads 2] [--size 96 128] [--width 1] [--channels-last]
 
-*Training step*, on one batch. The plain way is what the released code and its descendants do: the losses stacked, K
-backward passes for the task gradients (in MTAN each walks all tasks' attention), a flat float32 Gramian, weights by
-the CCP through cvxpy, and one more backward pass of the weighted loss. Ours is ``methods``: the losses a list, the
-Gramian summed in float64 tensor by tensor, no further pass through the trunk.
+*Training step*, on one batch. The plain way is what the released code and its descendants do: the losses stacked, so
+that in MTAN each task's gradient walks all tasks' attention, and the passes of ``benchmarks/plain_nash.py``. Ours is
+``methods``: the losses a list, the Gramian summed in float64 tensor by tensor, no further pass through the trunk.
 
 *Evaluation*, on some frames, by the paper's protocol. The plain way loads four npy files a frame, as in MTAN's
 layout, and takes the metrics of each batch of 2 through numpy. Ours has the frames in memory, as the store keeps
@@ -24,7 +23,6 @@ import argparse
 import copy
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -34,6 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.plain_nash import plain_nash_backward
+from benchmarks.timing import medians, seconds
 from experiments.common.memory import keep_freed_memory
 from experiments.nyuv2.scene_set import NYUV2
 from experiments.scenes.augment import augmented, step_generator
@@ -45,7 +45,6 @@ from experiments.scenes.model import NETWORKS, make_network
 from experiments.scenes.mtan import MTAN
 from experiments.scenes.segnet import TASKS, SegNet
 from methods import get_method
-from methods.ccp import solve_bargaining_ccp
 
 Network = SegNet | MTAN
 N_CLASSES, PAPER_BATCH = len(NYUV2.classes), NYUV2.paper_batch
@@ -75,16 +74,7 @@ def plain_step(network: Network, batch: Batch) -> None:
     predictions, _ = network(batch.image)
     losses = torch.stack(task_losses(predictions, batch))
     network.zero_grad()
-    shared = list(network.shared_parameters())
-    rows = []
-    for loss in losses:
-        gradient = torch.autograd.grad(loss, shared, retain_graph=True)
-        rows.append(torch.cat([g.flatten() for g in gradient]))
-    matrix = torch.stack(rows)
-    gramian = (matrix @ matrix.T).double().numpy()
-    weights = solve_bargaining_ccp(gramian, np.ones(len(losses)), 20).alpha
-    (losses * torch.from_numpy(weights).float()).sum().backward()
-    torch.nn.utils.clip_grad_norm_(shared, 1.0)
+    plain_nash_backward(losses, list(network.shared_parameters()))
 
 
 def our_step(network: Network, batch: Batch) -> None:
@@ -99,9 +89,11 @@ def our_step(network: Network, batch: Batch) -> None:
 
 def gradient_difference(plain: Network, ours: Network) -> float:
     """‖difference‖ / ‖gradient‖ over the shared parameters."""
-    pairs = list(zip(plain.shared_parameters(), ours.shared_parameters(), strict=True))
-    difference = sum(float((p.grad - q.grad).square().sum()) for p, q in pairs)
-    return (difference / sum(float(p.grad.square().sum()) for p, _ in pairs)) ** 0.5
+    first, second = (
+        torch.cat([p.grad.flatten() for p in network.shared_parameters() if p.grad is not None])
+        for network in (plain, ours)
+    )
+    return float((first - second).norm() / first.norm())
 
 
 def write_npy(folder: Path, frames: Frames) -> None:
@@ -110,6 +102,7 @@ def write_npy(folder: Path, frames: Frames) -> None:
         (folder / part).mkdir()
     for i in range(len(frames)):
         frame = frames.batch([i])
+        assert frame.normal is not None
         arrays = (frame.image.movedim(1, -1), frame.label, frame.depth.movedim(1, -1), frame.normal.movedim(1, -1))
         for part, array in zip(_PARTS, arrays, strict=True):
             np.save(folder / part / f"{i}.npy", array[0].float().numpy())
@@ -131,6 +124,7 @@ def plain_evaluation(folder: Path, number: int, predict: Callable[[Tensor, int],
     batches = []
     for index, batch in enumerate(npy_batches(folder, number)):
         labels, depth, normals = batch.label, batch.depth, batch.normal
+        assert normals is not None
         logits, predicted, directions = predict(batch.image, index)
         classes = torch.log_softmax(logits, dim=1).argmax(1).flatten()
         labelled = labels.flatten() >= 0
@@ -158,11 +152,7 @@ def our_evaluation(frames: Frames, predict: Callable[[Tensor, int], tuple[Tensor
 
 def compare(plain: Callable[[], object], ours: Callable[[], object], repeats: int) -> str:
     """Cells of the table: median seconds of each, and their ratio."""
-    times: dict[str, list[float]] = {"plain": [], "ours": []}
-    for _ in range(repeats):
-        for name, run in (("plain", plain), ("ours", ours)):
-            times[name].append(timed(run))
-    slow, fast = (statistics.median(values) for values in times.values())
+    slow, fast = medians((plain, ours), repeats)
     return f"{slow:.3f} | {fast:.3f} | {slow / fast:.2f}"
 
 
@@ -196,7 +186,7 @@ def main() -> None:
         plain_step(plain, batch)
         our_step(ours, batch)
         difference = gradient_difference(plain, ours)
-        ours.to(memory_format=layout)
+        ours.to(memory_format=layout)  # type: ignore[call-overload]
         slow = partial(plain_step, plain, batch)
         fast = partial(our_step, ours, replace(batch, image=batch.image.to(memory_format=layout)))
         fast()
@@ -212,15 +202,13 @@ def waiting_for_data(step: Callable[[], object], batch: int, size: tuple[int, in
     """Median time to fetch a batch from the frames in memory and to augment it, over that and the step's."""
     frames = random_frames(4 * batch, size)
     positions = range(0, 4 * batch, 4)
-    fetched = [timed(lambda i=i: augmented(frames.batch(positions), step_generator(0, 0, i))) for i in range(repeats)]
-    data, rest = statistics.median(fetched), statistics.median(timed(step) for _ in range(repeats))
+
+    def fetch(index: int) -> Batch:
+        return augmented(frames.batch(positions), step_generator(0, 0, index))
+
+    data = statistics.median(seconds(partial(fetch, index)) for index in range(repeats))
+    (rest,) = medians((step,), repeats)
     return data / (data + rest)
-
-
-def timed(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 @torch.no_grad()

@@ -1,27 +1,26 @@
 """One QM9 training step, the plain way against ours: ``python -m benchmarks.qm9_step [--repeats 3] [--threads 2]``.
 
 The plain way is what the released code and its descendants do: PyTorch Geometric's network on complete graphs and,
-for Nash-MTL, K backward passes, weights from the flat float32 Gramian by the CCP through cvxpy, and one more
-backward pass of the weighted loss. Ours is the dense network and ``methods``. Both get the same weights and the
-same batch of real molecules at the paper's sizes (120 molecules, 11 targets, 64 features, 128 hidden units).
-One warm-up step, then the median over the repeats, alternating between the two. The peak memory of each is the
-growth of the process's resident set, measured in a child process of its own.
+for Nash-MTL, the passes of ``benchmarks/plain_nash.py``. Ours is the dense network and ``methods``. Both get the same
+weights and the same batch of real molecules at the paper's sizes (120 molecules, 11 targets, 64 features, 128 hidden
+units). One warm-up step, then the median over the repeats, alternating between the two. The peak memory of each is
+the growth of the process's resident set, measured in a child process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch_geometric.data import Batch as GraphBatch
 from torch_geometric.data import Data
 
+from benchmarks.plain_nash import plain_nash_backward
+from benchmarks.timing import medians
 from experiments.common.memory import keep_freed_memory
 from experiments.qm9.batches import Batch, DenseMolecules
 from experiments.qm9.build import open_molecules
@@ -30,7 +29,6 @@ from experiments.qm9.metrics import COLUMNS
 from experiments.qm9.model import DenseNetwork
 from experiments.qm9.reference import ReferenceNetwork
 from methods import get_method
-from methods.ccp import solve_bargaining_ccp
 
 N_TASKS, BATCH = 11, 120
 
@@ -61,16 +59,7 @@ def plain_step(graphs: Data, network: ReferenceNetwork, method: str) -> None:
     if method == "ls":
         losses.sum().backward()
         return
-    shared = [p for name, p in network.named_parameters() if not name.startswith("heads")]
-    rows = []
-    for loss in losses:
-        gradient = torch.autograd.grad(loss, shared, retain_graph=True)
-        rows.append(torch.cat([g.flatten() for g in gradient]))
-    matrix = torch.stack(rows)
-    gramian = (matrix @ matrix.T).double().numpy()
-    weights = solve_bargaining_ccp(gramian, torch.ones(N_TASKS).double().numpy(), 20).alpha
-    (losses * torch.from_numpy(weights).float()).sum().backward()
-    torch.nn.utils.clip_grad_norm_(shared, 1.0)
+    plain_nash_backward(losses, [p for name, p in network.named_parameters() if not name.startswith("heads")])
 
 
 def our_step(batch: Batch, network: DenseNetwork, method: str) -> None:
@@ -86,18 +75,13 @@ def our_step(batch: Batch, network: DenseNetwork, method: str) -> None:
 
 def largest_difference(plain: ReferenceNetwork, ours: DenseNetwork) -> float:
     """Largest difference of a parameter's gradients, relative to that parameter's largest gradient."""
-    other = dict(ours.named_parameters())
-    return max(
-        float((p.grad - other[name].grad).abs().max() / p.grad.abs().max())
-        for name, p in plain.named_parameters()
-        if p.grad.abs().max() > 0
-    )
-
-
-def timed(step: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    step()
-    return time.perf_counter() - started
+    other, worst = dict(ours.named_parameters()), 0.0
+    for name, parameter in plain.named_parameters():
+        first, second = parameter.grad, other[name].grad
+        assert first is not None and second is not None
+        if first.any():
+            worst = max(worst, float((first - second).abs().max() / first.abs().max()))
+    return worst
 
 
 def peak_memory(which: str, method: str, threads: int) -> float:
@@ -144,11 +128,8 @@ def main() -> None:
         plain_step(graphs, plain, method)
         our_step(dense, ours, method)
         difference = largest_difference(plain, ours)
-        times: dict[str, list[float]] = {"plain": [], "ours": []}
-        for _ in range(arguments.repeats):
-            times["plain"].append(timed(lambda method=method: plain_step(graphs, plain, method)))
-            times["ours"].append(timed(lambda method=method: our_step(dense, ours, method)))
-        slow, fast = statistics.median(times["plain"]), statistics.median(times["ours"])
+        ways = (partial(plain_step, graphs, plain, method), partial(our_step, dense, ours, method))
+        slow, fast = medians(ways, arguments.repeats)
         memory = [peak_memory(which, method, arguments.threads) for which in ("plain", "ours")]
         print(
             f"| {method} | {slow:.2f} | {fast:.3f} | {slow / fast:.1f} | {memory[0]:.0f} | {memory[1]:.0f} "

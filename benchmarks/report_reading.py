@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import load_runs, protocols
 from experiments.common.errors import exits_cleanly
 from experiments.common.options import parse_options
 from experiments.common.records import RECORD
+from experiments.reporting.aggregate import load_runs, protocols
 
 _RESULTS = Path(__file__).resolve().parents[1] / "results" / "qm9" / "quick"
 

@@ -15,11 +15,10 @@ import os
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy reads them
 
 import argparse
-import time
-from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.timing import cpu_seconds
 from experiments.toy.problem import FRONT_T2, STARTS
 from experiments.toy.trajectories import STEPS, reference_run, run
 from experiments.toy.updates import TOY_METHODS
@@ -46,22 +45,16 @@ def main() -> None:
     for place, points in (("the starts", STARTS), ("the front", ON_THE_FRONT)):
         total = 0.0
         for key in arguments.methods:
-            plain = seconds(lambda: [reference_run(key, p, steps=arguments.steps) for p in points])  # noqa: B023
-            alone = seconds(lambda: run([key], points, steps=arguments.steps))  # noqa: B023
+            plain = cpu_seconds(lambda: [reference_run(key, p, steps=arguments.steps) for p in points])  # noqa: B023
+            alone = cpu_seconds(lambda: run([key], points, steps=arguments.steps))  # noqa: B023
             total += plain
             print(f"| {place} | {key} | {plain:.2f} | {alone:.3f} | {plain / alone:.0f}× |", flush=True)
-        together = seconds(lambda: run(arguments.methods, points, steps=arguments.steps))  # noqa: B023
+        together = cpu_seconds(lambda: run(arguments.methods, points, steps=arguments.steps))  # noqa: B023
         print(f"| {place} | all in one pass | {total:.2f} | {together:.3f} | {total / together:.0f}× |", flush=True)
         estimates.append((total, together))
     plain, ours = (sum(column) / 2 * STEPS / arguments.steps for column in zip(*estimates, strict=True))
     print(f"\n{STEPS:,} steps, half of them on the front: about {plain / 60:.0f} minutes by the plain loop,", end=" ")
     print(f"{ours:.0f} s in one pass: {plain / ours:.0f}×.")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from experiments.cityscapes.metrics import METRICS as CITYSCAPES_METRICS
-from experiments.common.benchmark import Benchmark
 from experiments.mt10.curves import learning_curves
 from experiments.mt10.metrics import METRICS as MT10_METRICS
 from experiments.mt10.rows import mt10_protocols
 from experiments.mt10.tables import MT10_VIEWS
 from experiments.nyuv2.metrics import METRICS as NYUV2_METRICS
 from experiments.qm9.metrics import METRICS as QM9_METRICS
+from experiments.reporting.benchmark import Benchmark
 
 #: A further benchmark is one entry; ``experiments/published/<name>.json`` holds its published rows.
 BENCHMARKS = {

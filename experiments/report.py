@@ -32,20 +32,20 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import STL, Protocol, Run, load_runs, protocols
-from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.files import output_folder
 from experiments.common.options import parse_options
 from experiments.common.progress import tell
 from experiments.common.published import find_published
-from experiments.common.result_tables import reference_of
-from experiments.common.tables import to_markdown
-from experiments.common.views import view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
+from experiments.reporting.aggregate import STL, Protocol, Run, load_runs, protocols
+from experiments.reporting.benchmark import TableRequest
 from experiments.reporting.chosen import chosen_runs, read_search, unchosen_runs, with_choice, with_left_out
 from experiments.reporting.files import DrawnPicture, Part, draw_for_paper_and_page, write_report
 from experiments.reporting.pictures import draw_pictures, material_of
+from experiments.reporting.result_tables import reference_of
+from experiments.reporting.tables import to_markdown
+from experiments.reporting.views import view_of
 from methods import METHODS
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
-from experiments.common.run_states import STATES, RunState, run_states
+from experiments.reporting.run_states import STATES, RunState, run_states
 
 
 @dataclass

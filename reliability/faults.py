@@ -82,7 +82,7 @@ def raise_signal_in_evaluation(module_name: str, n: int, number: int, again: boo
 
     module.uninterrupted = watched  # type: ignore[attr-defined]
     if again:
-        torch.save = saving
+        torch.save = saving  # type: ignore[assignment]
 
 
 def limit_file_size(n_bytes: int) -> None:

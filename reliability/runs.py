@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from experiments.common.claims import CLAIM
-from experiments.common.records import RECORD
-from experiments.common.run_states import PLANS
+from experiments.common.records import PLANS, RECORD
 
 #: The keys of a record, of its epochs and of its results that say how long things took.
 TIMES = ("started", "finished", "wall_seconds", "seconds", "train_seconds", "seconds_per_episode")

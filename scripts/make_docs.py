@@ -1,4 +1,4 @@
-"""API pages of ``methods/`` and of what every benchmark shares, from the docstrings: ``python scripts/make_docs.py``.
+"""API pages of ``methods/``, of what the benchmarks share and of the report: ``python scripts/make_docs.py``.
 
 Writes ``docs/api/index.html`` and what it links to, or another folder's, given as the only argument.
 """
@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def modules() -> list[str]:
-    """``experiments.common`` with all of its modules, and those of ``methods``, whose ``__all__`` names none."""
+    """Packages with all of their modules, and those of ``methods``, whose ``__all__`` names none."""
     names = sorted(path.stem for path in (ROOT / "methods").glob("*.py") if path.stem != "__init__")
-    return ["methods", *(f"methods.{name}" for name in names), "experiments.common"]
+    return ["methods", *(f"methods.{name}" for name in names), "experiments.common", "experiments.reporting"]
 
 
 def make(folder: Path) -> None:

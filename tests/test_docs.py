@@ -108,7 +108,8 @@ def test_api_pages_cover_every_public_name(tmp_path: Path) -> None:
     for name in methods.__all__:
         assert f'id="{name}"' in page, f"methods.{name} has no entry"
         assert name == "METHODS" or getattr(methods, name).__doc__, f"methods.{name} has no docstring"
-    for module in [*(ROOT / "methods").glob("*.py"), *(ROOT / "experiments" / "common").glob("*.py")]:
+    folders = (ROOT / "methods", ROOT / "experiments" / "common", ROOT / "experiments" / "reporting")
+    for module in (path for folder in folders for path in folder.glob("*.py")):
         relative = module.relative_to(ROOT).with_suffix(".html")
         assert module.stem == "__init__" or (tmp_path / relative).is_file(), f"{relative} is missing"
     assert (tmp_path / "index.html").is_file() and (tmp_path / "search.js").is_file()

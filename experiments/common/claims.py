@@ -27,20 +27,21 @@ CLAIM = ".claim-"
 _FREE = '"free"'
 #: Seconds between two signs of life of a holder, and after how many of them it counts as dead elsewhere.
 BEAT, MISSED = 20.0, 3
+_LOOK_AGAIN = 0.2  # seconds
 _LONG_AGO = 3600.0  # seconds: a claim without a sign of life since then is free without being watched
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[bool]:
+def claim(folder: Path, setting: str = "run.root") -> Iterator[bool]:
     """Hold a run folder for this process; yields ``False`` if another process holds it.
 
     A claim ends with its process, however that ends: the system's lock on its file says so on the same machine and,
     where the file system passes locks on, on others. Elsewhere it is told by signs of life: the holder touches the
     file, and a claim of another machine is watched for a minute before it is taken over. A process that finds its
     claim taken over (after a SIGSTOP, a machine's sleep, a lost network) or deleted ends at once.
-    Raises :class:`UserError` if the folder cannot be written in.
+    Raises :class:`UserError` if the folder cannot be written in; ``setting`` is what would choose another.
     """
     try:
         taken = _take(folder)
@@ -49,7 +50,7 @@ def claim(folder: Path) -> Iterator[bool]:
                 leftover.unlink(missing_ok=True)
     except OSError as error:
         remedy = "free space or choose" if error.errno in _NO_SPACE else "choose"
-        raise UserError(f"cannot write in {folder}: {error.strerror}; {remedy} another run.root.") from error
+        raise UserError(f"cannot write in {folder}: {error.strerror}; {remedy} another {setting}.") from error
     if taken is None:
         yield False
         return
@@ -63,6 +64,17 @@ def claim(folder: Path) -> Iterator[bool]:
         ended.set()
         life.join()
         _give_back(descriptor)
+
+
+@contextmanager
+def wait_for_claim(folder: Path, setting: str) -> Iterator[None]:
+    """Hold a folder as :func:`claim` does, after waiting for whoever holds it."""
+    while True:
+        with claim(folder, setting) as held:
+            if held:
+                yield
+                return
+        time.sleep(_LOOK_AGAIN)
 
 
 def is_held(folder: Path) -> bool:

@@ -1,11 +1,21 @@
-"""Δm and mean rank (MR), the two figures that multi-task methods are compared by."""
+"""A benchmark's metrics, and Δm and mean rank (MR), the two figures that multi-task methods are compared by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+
+
+class Metric(NamedTuple):
+    """One column of a results table."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    digits: int  # after the decimal point, as the paper prints it
+    latex: str
 
 
 def delta_m(values: Sequence[float], reference: Sequence[float], higher_is_better: Sequence[bool]) -> float:

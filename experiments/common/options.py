@@ -71,12 +71,8 @@ def parse_options(
     return options
 
 
-def setting_names(schema: type[Any]) -> list[str]:
-    """The keys of a dataclass, those of a dataclass within it with a dot: ``out``, ``report.later``."""
-    return [name for name, _ in _settings(schema)]
-
-
 def _settings(schema: type[Any]) -> Iterator[tuple[str, Any]]:
+    """The keys of a dataclass with their types, those of a dataclass within it with a dot: ``report.later``."""
     types = get_type_hints(schema)
     for entry in fields(schema):
         if is_dataclass(types[entry.name]):

@@ -76,11 +76,6 @@ def total(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def mean(tensor: Tensor) -> Tensor:
-    """The mean over the processes, on all of them."""
-    return total(tensor) / size() if size() > 1 else tensor
-
-
 def signals(received: Sequence[int]) -> list[int]:
     """The signals on which all processes leave: this one's own or, where another has received one, SIGTERM."""
     if size() == 1:

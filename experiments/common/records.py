@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RECORD = "record.json"
+PLANS = "sweeps"  # folder of a sweep's plan, beside its runs
 
 #: Parts of a configuration that do not change a run's numbers, and so not its identity.
 _NOT_IDENTITY = ("run", "logger", "search")

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from experiments.common.benchmark import Metric
 from experiments.common.errors import UserError
+from experiments.common.metrics import Metric
 from experiments.common.published import published_reference
 from experiments.common.records import protocol_digest, read_record
 from experiments.common.summaries import read_summaries

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
 from experiments.common.records import digest, identity
+from experiments.common.settings import setting, without_setting
 
 LEARNING_RATE = "optimizer.lr"
 
@@ -106,13 +107,13 @@ def choose(
     families: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         settings = identity(record["config"])
-        if _get(settings, over) is not None:
-            families.setdefault(digest({**_without(settings, over), "seed": None}), []).append(record)
+        if setting(settings, over) is not None:
+            families.setdefault(digest({**without_setting(settings, over), "seed": None}), []).append(record)
     choices = []
     for family in families.values():
         by_value: dict[Any, list[Mapping[str, Any]]] = {}
         for record in family:
-            value = _get(record["config"], over)
+            value = setting(record["config"], over)
             key = value if isinstance(value, str | int | float) else json.dumps(value)
             by_value.setdefault(key, []).append(record)
         if len(by_value) > 1:
@@ -198,16 +199,3 @@ def _order(item: tuple[Any, Any]) -> tuple[bool, Any]:
 
 def _text(value: Any) -> str:
     return str(value) if isinstance(value, str | bool) else f"{value:g}"
-
-
-def _get(settings: Mapping[str, Any], key: str) -> Any:
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A copy of nested settings without one of them."""
-    first, _, rest = key.partition(".")
-    return {k: (_without(v, rest) if k == first and rest else v) for k, v in settings.items() if rest or k != first}

@@ -18,8 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.common.files import write_json
 from experiments.common.overrides import fits
 from experiments.common.progress import tell
-from experiments.common.records import digest, find_records, now
-from experiments.common.run_states import PLANS
+from experiments.common.records import PLANS, digest, find_records, now
 from experiments.common.search import choose, describe, write_choices
 
 CHOICES = "search.json"

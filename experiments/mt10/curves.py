@@ -8,10 +8,10 @@ from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
 
-from experiments.common.benchmark import Picture
 from experiments.common.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, new_figure
 from experiments.mt10.metrics import SUCCESS
 from experiments.mt10.rows import MT10Protocol, MT10Row
+from experiments.reporting.benchmark import Picture
 
 _COLOURS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)
 _LINES = ("solid", "dashed", "dotted")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from experiments.common.benchmark import Metric
+from experiments.common.metrics import Metric
 
 SUCCESS = "success"
 #: The one column of the paper's Table 4.

@@ -72,9 +72,3 @@ class Camera:
         except Exception as error:  # each library fails in its own way
             setting = os.environ.get("MUJOCO_GL", "not set")
             raise UserError(f"MuJoCo cannot draw here (MUJOCO_GL={setting}: {error}); {_REMEDY}.") from error
-
-
-def frame(environments: Environments, seed_index: int = 0, task_index: int = 0, size: int = 480) -> np.ndarray:
-    """One frame ``[size, size, 3]`` uint8; for several, keep a :class:`Camera`."""
-    with Camera(environments, size) as camera:
-        return camera.frame(seed_index, task_index)

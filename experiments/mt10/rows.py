@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.common.aggregate import Run, method_id, option_labels
 from experiments.common.names import METHOD_NAMES
+from experiments.reporting.aggregate import Run, method_id, option_labels
 
 #: Agents as the paper prints them, in the order of its Table 4.
 AGENT_NAMES = {

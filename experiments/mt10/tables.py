@@ -7,13 +7,13 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, cast
 
-from experiments.common.benchmark import TableRequest
 from experiments.common.published import PAPER, Published
-from experiments.common.result_notes import origins
 from experiments.common.settings import setting
-from experiments.common.tables import Cell, Column, Row, Section, Table
 from experiments.mt10.metrics import SUCCESS
 from experiments.mt10.rows import PLAIN, SHARED, MT10Protocol, MT10Row
+from experiments.reporting.benchmark import TableRequest
+from experiments.reporting.result_notes import origins
+from experiments.reporting.tables import Cell, Column, Row, Section, Table
 
 _SEM = "sem"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.common.benchmark import Metric
+from experiments.common.metrics import Metric
 
 METRICS = (
     Metric("mIoU", "%", higher_is_better=True, digits=2, latex=r"\text{mIoU}"),

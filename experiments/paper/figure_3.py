@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from experiments.common.aggregate import STL
 from experiments.common.style import new_figure
 from experiments.paper.runs import RunChoice, plain, required_runs
+from experiments.reporting.aggregate import STL
 from experiments.reporting.curves import finish_epochs, label_ends, lines_of, plot_curves, scaled
 from experiments.reporting.histories import curves_of, histories_of
 from experiments.reporting.pictures import NASH

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import STL, MethodRow, Protocol, load_runs, protocols
-from experiments.common.benchmark import Benchmark
 from experiments.common.errors import UserError
 from experiments.common.published import load_published
-from experiments.common.result_notes import data_in_words, data_kind
-from experiments.common.result_tables import Reference, reference_of
 from experiments.common.settings import setting
+from experiments.reporting.aggregate import STL, MethodRow, Protocol, load_runs, protocols
+from experiments.reporting.benchmark import Benchmark
 from experiments.reporting.histories import Quantity, delta_m_on_test
+from experiments.reporting.result_notes import data_in_words, data_kind
+from experiments.reporting.result_tables import Reference, reference_of
 
 
 @dataclass

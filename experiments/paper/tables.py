@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.benchmark import Benchmark, Metric
+from experiments.common.metrics import Metric
 from experiments.common.published import load_published
+from experiments.reporting.benchmark import Benchmark
 
 
 class PaperTable(NamedTuple):
-    """``view``: a name of ``experiments.common.views.USUAL_VIEWS`` or of the benchmark's own."""
+    """``view``: a name of ``experiments.reporting.views.USUAL_VIEWS`` or of the benchmark's own."""
 
     benchmark: str
     view: str

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import MethodRow
 from experiments.common.errors import UserError
 from experiments.common.style import BLUE, SKY, new_figure
 from experiments.paper.runs import FigureRuns, RunChoice, plain, runs_of
+from experiments.reporting.aggregate import MethodRow
 from experiments.reporting.curves import finish_epochs, label_ends, lines_of, plot_curves, scaled
 from experiments.reporting.histories import Curves, curves_of, histories_of
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from experiments.common.aggregate import MethodRow, default_options
 from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m
 from experiments.common.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure
 from experiments.paper.runs import FigureRuns, RunChoice, option, required_runs
+from experiments.reporting.aggregate import MethodRow, default_options
 from experiments.reporting.curves import finish_epochs, plot_curves, plot_dots, scaled
 from experiments.reporting.histories import curves_of, histories_of
 

@@ -8,11 +8,9 @@ perception of the coordinates instead. That is slow, and 8 molecules of the whol
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from experiments.common.claims import wait_for_claim
 from experiments.common.errors import UserError
 from experiments.common.files import sha256
 from experiments.common.progress import tell
@@ -321,7 +320,7 @@ def open_molecules(root: Path, source: str) -> Molecules:
     if store is not None:
         return store
     try:
-        with _alone(root / f".qm9_{source}.lock"):
+        with wait_for_claim(root / f".qm9_{source}.making", "data.root"):
             store, fault = _stored(path)  # another process may have built it while this one waited
             if store is None:
                 if fault is not None:
@@ -341,12 +340,3 @@ def _stored(path: Path) -> tuple[Molecules | None, DamagedStore | None]:
         return load_molecules(path), None
     except DamagedStore as fault:
         return None, fault
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold ``lock`` for this process alone; the system releases it even when the process is killed."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

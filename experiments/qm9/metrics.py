@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from experiments.common.benchmark import Metric
+from experiments.common.metrics import Metric
 
 
 class Target(NamedTuple):

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.common.aggregate import NAMES, STL, MethodRow, Protocol, Run
 from experiments.common.errors import UserError
 from experiments.common.records import protocol_digest
 from experiments.common.settings import setting, without_setting
-from experiments.common.tables import Row, Table
+from experiments.reporting.aggregate import NAMES, STL, MethodRow, Protocol, Run
+from experiments.reporting.tables import Row, Table
 
 _REMEDY = "make it with `python -m experiments.select out=FILE` or a sweep=learning_rate"
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from experiments.common.aggregate import MethodRow
 from experiments.common.style import GREY, method_line
+from experiments.reporting.aggregate import MethodRow
 from experiments.reporting.histories import Curves
 
 _WIDE = 10  # the ratio of the largest to the smallest value from which on an axis is logarithmic

@@ -12,12 +12,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.common.aggregate import Protocol, Run
-from experiments.common.benchmark import Picture
 from experiments.common.files import atomic_write, write_json
 from experiments.common.style import darkened, paper_style, save_figure, svg_text
-from experiments.common.tables import Table, to_csv, to_latex, to_markdown
+from experiments.reporting.aggregate import Protocol, Run
+from experiments.reporting.benchmark import Picture
 from experiments.reporting.page import PagePart, PagePicture, make_page
+from experiments.reporting.tables import Table, to_csv, to_latex, to_markdown
 
 _LEAD = (
     "Click a column's head to sort by it. Hover over one of our values, or tap it, for every seed's and their "

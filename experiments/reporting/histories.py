@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.common.aggregate import MethodRow
-from experiments.common.benchmark import Metric
-from experiments.common.metrics import delta_m
+from experiments.common.metrics import Metric, delta_m
+from experiments.reporting.aggregate import MethodRow
 
 Entry = Mapping[str, Any]  # of a record's ``epochs``
 Quantity = Callable[[Entry], float | None]

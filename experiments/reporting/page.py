@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from experiments.common.aggregate import NAMES, Protocol, Run
-from experiments.common.tables import Cell, Column, Row, Section, Table, marks
+from experiments.reporting.aggregate import NAMES, Protocol, Run
+from experiments.reporting.tables import Cell, Column, Row, Section, Table, marks
 
 _FOLDER = Path(__file__).with_name("page")
 _COMMIT_DIGITS = 10

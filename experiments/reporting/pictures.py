@@ -14,13 +14,13 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from experiments.common.aggregate import STL, MethodRow, Protocol
-from experiments.common.benchmark import Benchmark, Picture
 from experiments.common.metrics import delta_m
-from experiments.common.result_tables import Reference
 from experiments.common.style import BLUE, GREY, ORANGE, TASK_LINES, ink, new_figure
+from experiments.reporting.aggregate import STL, MethodRow, Protocol
+from experiments.reporting.benchmark import Benchmark, Picture
 from experiments.reporting.curves import finish_epochs, label_ends, lines_of, plot_curves, scaled, short
 from experiments.reporting.histories import Curves, Entry, curves_of, delta_m_on_test, histories_of
+from experiments.reporting.result_tables import Reference
 from experiments.reporting.statistics import (
     MINIMUM_SEEDS,
     RankComparison,

@@ -6,12 +6,11 @@ of the arrays and their sizes. The folder is a cache: where anything about it is
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from experiments.common.claims import wait_for_claim
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
 from experiments.common.progress import tell
@@ -96,7 +96,7 @@ def cached_arrays(
     """
     arrays = read_arrays(folder, key)
     if arrays is None:
-        with _alone(folder.parent / f".{folder.name}.lock"):
+        with wait_for_claim(folder.parent / f".{folder.name}.making", "data.root"):
             arrays = read_arrays(folder, key)
             if arrays is None:
                 if folder.is_dir():
@@ -160,18 +160,3 @@ def _need_space(folder: Path, names: Sequence[str], count: int, size: tuple[int,
 def _stamp(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold ``lock`` for this process alone; the system releases it even when the process is killed."""
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = open(lock, "w")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise UserError(
-            f"cannot write in {lock.parent}: {error.strerror}; make it writable or choose another data.root."
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-from torch import Tensor
+from collections.abc import Mapping
 
 from experiments.scenes.mtan import MTAN
 from experiments.scenes.segnet import SegNet
@@ -27,7 +25,3 @@ def make_network(
     if network == "mtan":
         return MTAN(channels, width, attention)
     raise ValueError(f"network is {network!r}; choose one of {', '.join(NETWORKS)}.")
-
-
-def parameter_count(parameters: Iterable[Tensor]) -> int:
-    return sum(parameter.numel() for parameter in parameters)

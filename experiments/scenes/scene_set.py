@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from experiments.common.benchmark import Metric
+from experiments.common.metrics import Metric
 from experiments.scenes.arrays import Arrays
 from experiments.scenes.frames import Camera
 

@@ -43,11 +43,6 @@ class Trajectories:
     losses: Array
     steps_made: NDArray[np.int64]
 
-    @property
-    def end_points(self) -> Array:
-        """θ after the last step, ``[S, 2]``."""
-        return self.points[-1]
-
 
 def run(
     methods: Sequence[str] = TOY_METHODS,

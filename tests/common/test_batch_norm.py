@@ -28,7 +28,8 @@ def step(rank: int | None, size: int) -> dict[str, Tensor]:
         set_present(network, factor > 0)
     loss = factor * (network(images[part]) - targets[part]).square().mean()
     loss.backward()
-    found = {name: parallel.mean(p.grad) for name, p in network.named_parameters() if p.grad is not None}
+    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    found = {name: parallel.total(gradient) / parallel.size() for name, gradient in gradients.items()}
     return {**found, **dict(network.named_buffers())}
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,7 @@ import pytest
 
 from experiments.common import claims
 from experiments.common.checkpoint import CURRENT
-from experiments.common.claims import CLAIM, claim, is_held
+from experiments.common.claims import CLAIM, claim, is_held, wait_for_claim
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
 from experiments.common.records import RECORD
@@ -261,3 +262,38 @@ def test_a_disk_that_takes_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(claims, "BEAT", 1000.0)
     with claim(tmp_path) as claimed:
         assert claimed, "what it left is free at once"
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_who_waits_for_a_claim_gets_it_once_it_is_free(
+    locks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if not locks:
+        monkeypatch.setattr(claims.fcntl, "flock", no_locks)
+        monkeypatch.setattr(claims, "BEAT", 0.5)
+    inside: list[int] = []
+    together: list[int] = []
+
+    def enter(number: int) -> None:
+        with wait_for_claim(tmp_path / "made", "data.root"):
+            inside.append(number)
+            time.sleep(0.1)
+            together.append(len(inside))
+            inside.remove(number)
+
+    threads = [threading.Thread(target=enter, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == [1, 1, 1]
+
+
+def test_a_place_that_takes_no_claim_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = r"cannot write in .*file.*: Not a directory; choose another data\.root"
+    with pytest.raises(UserError, match=message), wait_for_claim(tmp_path / "file" / "made", "data.root"):
+        pass

@@ -13,7 +13,7 @@ import pytest
 from omegaconf import MISSING
 
 from experiments.common.errors import UserError
-from experiments.common.options import parse_options, setting_names
+from experiments.common.options import parse_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,10 +51,6 @@ def test_text_stays_as_it_was_written() -> None:
     assert parse("benchmark=qm9", "digest=1234e567").digest == "1234e567"
     assert parse("benchmark=qm9", "digest=00123456").digest == "00123456"
     assert parse("benchmark=qm9", "digest=a=b").digest == "a=b"
-
-
-def test_the_names_of_all_settings() -> None:
-    assert list(setting_names(Example)) == ["benchmark", "digest", "number", "formats", "methods", "inner.later"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from experiments.check_published import (
     recomputed_delta_m,
     recomputed_mean_rank,
 )
-from experiments.common.aggregate import CONFIGS
 from experiments.common.errors import UserError
 from experiments.common.published import (
     FOLDER,
@@ -28,8 +27,9 @@ from experiments.common.published import (
     load_published,
     published_reference,
 )
-from experiments.common.result_tables import printed
-from experiments.common.tables import Column
+from experiments.reporting.aggregate import CONFIGS
+from experiments.reporting.result_tables import printed
+from experiments.reporting.tables import Column
 from methods import METHODS
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.json"))

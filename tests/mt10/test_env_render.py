@@ -11,7 +11,7 @@ import pytest
 
 from experiments.common.errors import UserError
 from experiments.mt10.environments import make_environments
-from experiments.mt10.render import Camera, frame
+from experiments.mt10.render import Camera
 from tests.mt10.experts import needs_simulator, random_actions
 
 pytestmark = needs_simulator
@@ -37,18 +37,19 @@ def test_frames_show_the_state_and_leave_it_alone() -> None:
             np.testing.assert_array_equal(environments.step(a).observations, undisturbed.step(a).observations)
             moved = camera.frame(0, 1)
     assert (moved != first).any()
-    np.testing.assert_array_equal(frame(environments, 0, 1, size=64), moved)
+    with Camera(environments, size=64) as another:
+        np.testing.assert_array_equal(another.frame(0, 1), moved)
 
 
 def test_a_missing_renderer_is_named_with_the_remedy() -> None:
     program = (
         "from experiments.common.errors import UserError\n"
         "from experiments.mt10.environments import make_environments\n"
-        "from experiments.mt10.render import frame\n"
+        "from experiments.mt10.render import Camera\n"
         "environments = make_environments('mt10-fixed', tasks=['reach'])\n"
         "environments.reset()\n"
         "try:\n"
-        "    frame(environments)\n"
+        "    Camera(environments).frame()\n"
         "except UserError as error:\n"
         "    print(error)\n"
     )

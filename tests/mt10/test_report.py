@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import load_runs
-from experiments.common.benchmark import TableRequest
 from experiments.common.errors import UserError
 from experiments.common.published import load_published
 from experiments.common.records import read_record, write_record
@@ -21,6 +19,8 @@ from experiments.mt10.metrics import outcome
 from experiments.mt10.rows import mt10_protocols
 from experiments.mt10.tables import published_run_times
 from experiments.report import main
+from experiments.reporting.aggregate import load_runs
+from experiments.reporting.benchmark import TableRequest
 from tests.mt10.made_up import record, write
 
 LS = {"name": "ls", "task_weights": None}

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from experiments.common.run_states import run_states
 from experiments.common.search import choose
 from experiments.mt10.metrics import outcome
 from experiments.mt10.sweep import ROWS, RowSweepFiles
+from experiments.reporting.run_states import run_states
 from experiments.select import main as select
 from tests.mt10.runs import command, records, small
 

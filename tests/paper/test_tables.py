@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import Run, load_runs, protocols
-from experiments.common.benchmark import Picture, TableRequest
 from experiments.common.published import load_published
 from experiments.common.style import new_figure
-from experiments.common.tables import Cell, Column, Row, Section, Table
-from experiments.common.views import USUAL_VIEWS, view_of
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
 from experiments.report import main
+from experiments.reporting.aggregate import Run, load_runs, protocols
+from experiments.reporting.benchmark import Picture, TableRequest
+from experiments.reporting.tables import Cell, Column, Row, Section, Table
+from experiments.reporting.views import USUAL_VIEWS, view_of
 from tests.common.made_up import NAMES, all_metrics, record, write, write_single_tasks
 
 

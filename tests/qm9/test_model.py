@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from experiments.qm9.model import DenseNetwork
 from experiments.qm9.molecules import Molecules
 from experiments.qm9.reference import ReferenceNetwork
 from methods.gradients import compute_task_gradients
+from tests.networks import parameter_count
 
 K = len(TARGETS)
 PADDING = [None, 1, 3, 40]  # exact sizes; one, several, and more groups than molecules
@@ -206,15 +206,10 @@ def test_training_does_without_pytorch_geometric() -> None:
     assert subprocess.run([sys.executable, "-c", command]).returncode == 0
 
 
-def parameter_count(parameters: Iterator[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
-
-
 def test_parameter_counts_are_the_papers() -> None:
     network = DenseNetwork(K)
     assert parameter_count(network.shared_parameters()) == 616_960
     assert parameter_count(network.task_specific_parameters()) == 11 * 65
-    assert parameter_count(network.last_shared_parameters()) == 128 * 64 + 64
     everything = [*network.shared_parameters(), *network.task_specific_parameters()]
     assert {id(p) for p in everything} == {id(p) for p in network.parameters()}
     assert len(everything) == len(list(network.parameters()))

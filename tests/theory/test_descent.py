@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.toy.theory import SmoothProblem, bowls, descend, wells
 from methods.min_norm import min_norm_weights
+from tests.theory.descent import SmoothProblem, bowls, descend, wells
 
 SHAPES = [(2, 2), (3, 3), (3, 10), (5, 8)]  # tasks, dimensions
 

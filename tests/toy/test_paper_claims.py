@@ -22,7 +22,7 @@ FROM_UPPER_RIGHT, FROM_LOWER_RIGHT = 2, 4
 def end_points() -> dict[str, np.ndarray]:
     """θ at the end ``[5 starts, 2]`` of each method."""
     trajectories = {**run(OTHERS), **run(["nash_mtl"], steps=NASH_STEPS)}
-    return {key: t.end_points for key, t in trajectories.items()}
+    return {key: t.points[-1] for key, t in trajectories.items()}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def rescaled_end_points() -> dict[str, np.ndarray]:
     """θ at the end ``[3 scales, 5 starts, 2]``: the paper's first loss multiplied by 0.1, 1 and 10."""
     starts, scales = np.tile(STARTS, (3, 1)), SCALE * np.repeat([0.1, 1.0, 10.0], len(STARTS))
     trajectories = run([*OTHERS, "nash_mtl"], starts, steps=2500, learning_rate=1e-2, scale=scales)
-    return {key: t.end_points.reshape(3, len(STARTS), 2) for key, t in trajectories.items()}
+    return {key: t.points[-1].reshape(3, len(STARTS), 2) for key, t in trajectories.items()}
 
 
 def above_the_front(points: np.ndarray) -> np.ndarray:

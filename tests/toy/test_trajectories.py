@@ -55,7 +55,7 @@ def test_scales_and_starts_are_independent_rows() -> None:
 
 def test_scale_invariant_scalarisation_stops_where_a_loss_is_not_positive(vectorised: dict) -> None:
     np.testing.assert_array_equal(vectorised["si"].steps_made, [STEPS, 0, STEPS, 0, 0])
-    np.testing.assert_array_equal(vectorised["si"].end_points[1], STARTS[1])
+    np.testing.assert_array_equal(vectorised["si"].points[-1][1], STARTS[1])
 
 
 def test_uncertainty_weighting_ends_by_overflow_where_a_loss_is_negative() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from experiments.common.aggregate import STL, Protocol
-from experiments.common.benchmark import Metric, TableRequest
 from experiments.common.errors import UserError
-from experiments.common.metrics import delta_m, mean_rank
+from experiments.common.metrics import Metric, delta_m, mean_rank
 from experiments.common.published import PAPER, Published, PublishedGroup, decimals
-from experiments.common.result_notes import (
+from experiments.reporting.aggregate import STL, Protocol
+from experiments.reporting.benchmark import TableRequest
+from experiments.reporting.result_notes import (
     described,
     heading,
     origins,
@@ -20,7 +20,7 @@ from experiments.common.result_notes import (
     protocol_differences,
     published_notes,
 )
-from experiments.common.tables import Cell, Column, Row, Section, Table
+from experiments.reporting.tables import Cell, Column, Row, Section, Table
 
 MEAN_RANK, DELTA_M = "MR", "delta_m"
 

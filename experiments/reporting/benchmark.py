@@ -1,27 +1,19 @@
-"""What the report and the trainers need to know of a benchmark: its metrics, in the order of the paper's table."""
+"""What the report needs to know of a benchmark, and what a table of its runs is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from experiments.common.metrics import Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from experiments.common.aggregate import Protocol, Run
     from experiments.common.published import Published
-    from experiments.common.tables import Table
-
-
-class Metric(NamedTuple):
-    """One column of a results table."""
-
-    name: str
-    unit: str
-    higher_is_better: bool
-    digits: int  # after the decimal point, as the paper prints it
-    latex: str
+    from experiments.reporting.aggregate import Protocol, Run
+    from experiments.reporting.tables import Table
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class Benchmark:
     """What the report needs of a benchmark; ``delta_m_digits``: of Δm, as the paper prints it.
 
     ``metrics`` are those of ``results.metrics`` in every finished record. ``views`` are tables of its own by name,
-    beside the usual ones of ``experiments.common.views`` or, under their names, instead of them; ``tables`` says
+    beside the usual ones of ``experiments.reporting.views`` or, under their names, instead of them; ``tables`` says
     which of them the report makes. ``pictures`` draws a protocol's pictures, in place of the usual ones.
     ``group`` makes protocols of runs where ``aggregate.protocols`` does not fit: what it returns is what the views
     and ``pictures`` get and needs ``name``, ``digest``, ``config``, ``data``, ``used`` and ``left_out``.

@@ -11,12 +11,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from experiments.benchmarks import BENCHMARKS
-from experiments.common.aggregate import CONFIGS as METHOD_CONFIGS
-from experiments.common.aggregate import NAMES as METHOD_NAMES
-from experiments.common.aggregate import load_runs, option_labels
 from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.published import published_reference
 from experiments.report import main
+from experiments.reporting.aggregate import CONFIGS as METHOD_CONFIGS
+from experiments.reporting.aggregate import NAMES as METHOD_NAMES
+from experiments.reporting.aggregate import load_runs, option_labels
 from methods import METHODS
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 

@@ -6,13 +6,13 @@ import re
 from dataclasses import replace
 from statistics import fmean
 
-from experiments.common.aggregate import MethodRow, Run
-from experiments.common.benchmark import TableRequest, View
 from experiments.common.errors import UserError
-from experiments.common.result_notes import heading, own_remarks
-from experiments.common.result_tables import DELTA_M, MEAN_RANK, over_seeds, printed, result_table
 from experiments.common.settings import setting
-from experiments.common.tables import Cell, Column, Row, Section, Table, filled_columns, keep_columns
+from experiments.reporting.aggregate import MethodRow, Run
+from experiments.reporting.benchmark import TableRequest, View
+from experiments.reporting.result_notes import heading, own_remarks
+from experiments.reporting.result_tables import DELTA_M, MEAN_RANK, over_seeds, printed, result_table
+from experiments.reporting.tables import Cell, Column, Row, Section, Table, filled_columns, keep_columns
 
 _NASH, _NASH_NAME = "nash_mtl", "Nash-MTL"  # the papers append the interval to the name
 _NO_TIME = Cell()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.common.aggregate import STL, Protocol
-from experiments.common.benchmark import Metric
+from experiments.common.metrics import Metric
 from experiments.common.published import PAPER, Published, PublishedGroup, find_published
 from experiments.common.settings import setting
+from experiments.reporting.aggregate import STL, Protocol
 
 _SPLITS = ("train", "validation", "test")
 _LISTED = 5  # run names in a remark before "and N more"

@@ -12,10 +12,9 @@ from typing import Any
 from experiments.common.claims import is_held
 from experiments.common.errors import UserError
 from experiments.common.overrides import override_value, setting_at
-from experiments.common.records import RECORD
+from experiments.common.records import PLANS, RECORD
 from experiments.common.summaries import read_summary
 
-PLANS = "sweeps"  # folder of a sweep's plan, beside its runs
 STATES = ("finished", "running", "interrupted", "failed", "damaged", "waiting")
 
 

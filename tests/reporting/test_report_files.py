@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.common.aggregate import load_runs, protocols
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
-from experiments.common.tables import Cell, Column, Row, Section, Table, marks, to_latex
 from experiments.report import main, make_parts, read_options
+from experiments.reporting.aggregate import load_runs, protocols
+from experiments.reporting.tables import Cell, Column, Row, Section, Table, marks, to_latex
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.common.claims import _machine, claim
 from experiments.common.files import write_json
-from experiments.common.run_states import run_states
+from experiments.reporting.run_states import run_states
 from experiments.status import main
 from tests.common.made_up import record, write
 
