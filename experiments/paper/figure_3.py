@@ -16,7 +16,7 @@ _COMMAND = "python -m experiments.qm9.train -m seed=0,1,2"
 
 
 def draw_figure_3(choice: RunChoice) -> dict[str, Figure]:
-    """The mean over seeds of every method of the paper, or those chosen, with its default options; of Nash-MTL with a band over its seeds."""
+    """The mean over seeds of the paper's methods, or those chosen, by default options; of Nash-MTL with a band."""
     runs = required_runs(choice, "qm9", lambda row: row.key != STL, _COMMAND)
     shown = PAPER_METHODS if choice.methods is None else choice.methods
     rows = [row for row in plain(runs.protocol.rows) if row.key in shown]
