@@ -15,7 +15,7 @@ SCALE_MODES = ("min", "median", "rmse")
 
 
 class AlignedMTL(GramianWeighting):
-    """Aligned-MTL, Senushkin et al., CVPR 2023, eq. (11) and Algorithm 1.
+    """Aligned-MTL, Senushkin et al., CVPR 2023, Algorithm 1.
 
     With GᵀG = VΛVᵀ the gradients G are replaced by the nearest matrix whose singular values are all alike,
     Ĝ = σ GVΛ^(−1/2)Vᵀ (a Procrustes problem), and summed: the direction is Gw with w = σ VΛ^(−1/2)Vᵀ1, whose entries
@@ -25,8 +25,7 @@ class AlignedMTL(GramianWeighting):
 
     * ``scale_mode`` = ``"min"`` (the paper's): σ is the smallest singular value; ``"median"``: the (lower) median
       one; ``"rmse"``: their root mean square. Both others are the released code's.
-    * ``task_weights``: K preferences in place of the vector 1, which the paper scales to sum one and the released
-      code leaves at one each, as here.
+    * ``task_weights``: K preferences in place of the vector 1, which is the released code's.
     * ``tolerance`` = 1.2e-7: eigenvalues up to K times this times the largest count as zero. The released code has
       float32's precision here, in which its Gramian is made; ours is exact to 1e-16, but a component that much
       shorter than the longest would make ``"min"`` a step of next to no length.

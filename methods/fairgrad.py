@@ -11,7 +11,7 @@ from methods.gradient_method import GramianWeighting
 
 
 class FairGrad(GramianWeighting):
-    """FairGrad, Ban and Ji, ICML 2024, eq. (6) and Algorithm 1.
+    """FairGrad, Ban and Ji, ICML 2024, Algorithm 1.
 
     The direction Gw, with GᵀGw = w^(−1/α) and w > 0, maximises Σᵢ ⟨gᵢ, d⟩^(1−α) / (1−α) over a ball, up to its
     length: α → 0 is linear scalarisation, α = 1 proportional fairness, which is Nash-MTL's solution, α → ∞ the
@@ -20,7 +20,7 @@ class FairGrad(GramianWeighting):
 
     Options:
 
-    * ``alpha`` = 2.0: the paper's runs on NYUv2 and QM9, by its released scripts.
+    * ``alpha`` = 2.0: the released script's for QM9.
     * ``max_norm`` = 1.0: clip the shared gradient to this norm, as in the released code, which multiplies it by K
       first.
     * ``weight_heads`` = False: heads take their plain gradients, as there.

@@ -17,7 +17,7 @@ _BETA_1, _BETA_2, _ADAM_EPSILON = 0.9, 0.999, 1e-8
 
 
 class FAMO(LossWeighting):
-    """FAMO, Liu et al., NeurIPS 2023, Algorithm 1.
+    """FAMO, Liu et al., NeurIPS 2023, Algorithms 1 and 2.
 
     The weights are wᵢ = c zᵢ / Lᵢ with z = softmax(ξ) and c such that they sum to one: the direction of Σ zᵢ log Lᵢ.
     After the optimiser's step, with losses L⁺ of the same batch, the logits ξ move against z∘(δ − ⟨z, δ⟩), where
@@ -30,9 +30,9 @@ class FAMO(LossWeighting):
 
     Options:
 
-    * ``lr`` = 0.025: the learning rate of the logits' Adam, as released (the algorithm is printed with plain
-      gradient descent).
-    * ``decay`` = 0.01: γ, the L2 regularisation of the logits; the released runs on QM9 have 0.001.
+    * ``lr`` = 0.025: the learning rate of the logits' Adam, as released (Algorithm 1 has plain gradient descent).
+    * ``decay`` = 0.001: γ, the L2 regularisation of the logits, as in Algorithm 2 and the released script for QM9;
+      the released file to copy has 0.01.
     * ``minimum_losses``: K numbers that the losses cannot fall below, all zero by default; they are
       subtracted before the logarithm.
 
@@ -50,7 +50,7 @@ class FAMO(LossWeighting):
         n_tasks: int,
         *,
         lr: float = 0.025,
-        decay: float = 0.01,
+        decay: float = 0.001,
         minimum_losses: Sequence[float] | None = None,
     ) -> None:
         super().__init__(n_tasks)
