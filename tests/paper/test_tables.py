@@ -50,9 +50,7 @@ def test_without_runs_the_published_rows_are_shown(
 
 
 @pytest.mark.parametrize("number", [1, 6])
-def test_later_methods_are_in_a_table_of_the_paper_where_they_are_named(
-    number: int, tmp_path: Path
-) -> None:
+def test_later_methods_are_in_a_table_of_the_paper_where_they_are_named(number: int, tmp_path: Path) -> None:
     root = tmp_path / "runs"
     for method, value in (("ls", 2.0), ("nash_mtl", 3.0), ("fairgrad", 1.0), ("a_new_one", 4.0)):
         write(root, record(all_metrics(value), method={"name": method}))
