@@ -1,4 +1,4 @@
-"""The α-fair allocation problem: given a Gramian M = GᵀG, find w > 0 with Mw = w^(−1/α), exactly and at any scale.
+"""The α-fair allocation problem: given a Gramian M = GᵀG, find w > 0 with Mw = w^(−1/α), exactly and at any common scale.
 
 It generalises :mod:`methods.bargaining`, which is α = 1, and has a solution for the same Gramians.
 """
@@ -15,7 +15,7 @@ from methods.bargaining import RESIDUAL_TOLERANCE, NashSolution, among_nonzero, 
 
 #: Where Newton stops: five digits below the tolerance.
 _TARGET_RESIDUAL = 1e-11
-#: Gramians with a solution take 4 to 40 steps for α up to 2, ten times as many for α = 10, where weights are many
+#: Gramians with a solution take 4 to 45 steps for α up to 2, ten times as many for α = 10, where weights are many
 #: decades apart; next to one without a solution each step multiplies the weights.
 _MAX_ITERATIONS = 500
 #: Steps without a smaller residual after which rounding, not Newton, is taken to decide.
