@@ -1,4 +1,4 @@
-"""The α-fair allocation problem: given a Gramian M = GᵀG, find w > 0 with Mw = w^(−1/α), exactly, at any common scale.
+"""The α-fair allocation problem: given a Gramian M = GᵀG, find w > 0 with Mw = w^(−1/α), exact at any common scale.
 
 It generalises :mod:`methods.bargaining`, which is α = 1, and has a solution for the same Gramians.
 """
