@@ -10,7 +10,8 @@ Settings, each as key=value; either benchmark or table is required:
   protocol=<digest>           only this protocol
   choice=FILE                 the runs that a search chose (search.json, or what experiments.select wrote) and no
                               others, in one table although their learning rates differ
-  methods=[nash_mtl,ls]       only these methods, beside STL; ranks are among them
+  methods=[nash_mtl,ls]       only these methods, beside STL; ranks are among them (without it a table of the paper
+                              has no runs of the methods that came after it)
   pictures=true               draw learning curves, changes against STL, intervals over seeds and ranks
   report.reference=auto       single-task values that Δm is measured against: published, ours, another reference
                               row of experiments/published/<benchmark>.json, or auto: ours where our single-task
@@ -34,6 +35,7 @@ from typing import Any
 from experiments.benchmarks import BENCHMARKS
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.files import output_folder
+from experiments.common.names import PAPER_METHODS
 from experiments.common.options import parse_options
 from experiments.common.progress import tell
 from experiments.common.published import find_published
@@ -103,6 +105,8 @@ def make_parts(options: ReportOptions, runs: Sequence[Run]) -> list[Part]:
     left_out = [] if search is None else unchosen_runs(runs, search)
     if search is not None:
         runs = chosen_runs(runs, search)
+    if options.table is not None and options.methods is None:  # of the paper
+        runs = [run for run in runs if run.method not in METHODS or run.method in PAPER_METHODS]
     if options.methods is not None:
         runs = [run for run in runs if run.method in (*options.methods, STL)]
         published = published and published.only(options.methods)

@@ -16,11 +16,14 @@ import difflib
 import inspect
 from typing import Any
 
+from methods.aligned_mtl import AlignedMTL
 from methods.bargaining import solve_nash
 from methods.base import LossWeighting, Method, Step
 from methods.cagrad import CAGrad
 from methods.dwa import DynamicWeightAverage
 from methods.errors import NonFiniteGradient, NonFiniteLoss, NonPositiveLoss
+from methods.fairgrad import FairGrad
+from methods.famo import FAMO
 from methods.graddrop import GradDrop
 from methods.gradient_method import GradientMethod, GramianWeighting
 from methods.gradients import TaskGradients, compute_task_gradients
@@ -34,7 +37,7 @@ from methods.si import ScaleInvariant
 from methods.stl import SingleTask
 from methods.uw import UncertaintyWeighting
 
-#: Every method by its key, in the order of the paper's tables.
+#: Every method by its key, in the order of the paper's tables; then those that came after it.
 METHODS: dict[str, type[Method]] = {
     "stl": SingleTask,
     "ls": LinearScalarization,
@@ -48,6 +51,9 @@ METHODS: dict[str, type[Method]] = {
     "cagrad": CAGrad,
     "imtl_g": IMTLG,
     "nash_mtl": NashMTL,
+    "aligned_mtl": AlignedMTL,
+    "famo": FAMO,
+    "fairgrad": FairGrad,
 }
 
 __all__ = [

@@ -2,9 +2,9 @@
 
 Three kinds of method share it:
 
-* :class:`LossWeighting`: weights from the losses alone, one backward pass (LS, SI, RLW, DWA, UW, STL);
+* :class:`LossWeighting`: weights from the losses alone, one backward pass (LS, SI, RLW, DWA, UW, FAMO, STL);
 * :class:`methods.gradient_method.GramianWeighting`: weights from the Gramian GᵀG of the task gradients, by
-  ``solve(gramian)`` (Nash-MTL, MGDA, CAGrad, IMTL-G, PCGrad);
+  ``solve(gramian)`` (Nash-MTL, MGDA, CAGrad, IMTL-G, PCGrad, Aligned-MTL, FairGrad);
 * :class:`methods.gradient_method.GradientMethod`: anything else that needs the task gradients (GradDrop).
 """
 
@@ -47,6 +47,8 @@ class Method(ABC):
 
     #: Whether :meth:`backward` must be given the representation, and gradients computed elsewhere cannot do.
     needs_representation: bool = False
+    #: Whether :meth:`update` is to be called after every step of the optimiser.
+    needs_losses_after: bool = False
     #: On the CPU, of a method that draws random numbers: set by its constructor, and part of its state.
     generator: torch.Generator | None = None
     ranks: Ranks | None = None  # of a data-parallel run
@@ -122,6 +124,19 @@ class Method(ABC):
     ) -> Step:
         """Write the gradients of checked, finite losses (K scalars)."""
 
+    @torch.no_grad()
+    def update(self, losses: Tensor | Sequence[Tensor]) -> None:
+        """Take note of the K losses that the optimiser's step has led to, of the batch that the step was made with.
+
+        For a method with :attr:`needs_losses_after`; any other leaves the losses alone. They need no graph: compute
+        them under ``torch.no_grad()``. Raises :class:`NonFiniteLoss`, and ``ValueError`` for a wrong number.
+        """
+        if self.needs_losses_after:
+            self._update(self._finite_values(self._scalars(losses), "the step that led to them was made"))
+
+    def _update(self, losses: Tensor) -> None:
+        """Learn from finite losses ``[K]`` (float64), of the whole batch where it is spread over ranks."""
+
     def to(self, device: torch.device | str) -> Self:
         """Move the method's own parameters, if it has any, to the losses' device."""
         return self
@@ -158,6 +173,14 @@ class Method(ABC):
 
     def _checked_losses(self, losses: Tensor | Sequence[Tensor]) -> list[Tensor]:
         """The losses as K scalars of shape ``[]``, of the whole batch where it is spread over ranks."""
+        task_losses = self._scalars(losses)
+        if not any(loss.requires_grad for loss in task_losses):
+            raise ValueError("no loss has an autograd graph; was it computed under torch.no_grad() or detached?")
+        values = self._finite_values(task_losses, "no gradient was written")
+        return task_losses if self.ranks is None else self.ranks.losses(task_losses, values)
+
+    def _scalars(self, losses: Tensor | Sequence[Tensor]) -> list[Tensor]:
+        """This rank's losses as K scalars of shape ``[]``."""
         task_losses = list(losses.reshape(1) if isinstance(losses, Tensor) and losses.dim() == 0 else losses)
         if not all(isinstance(loss, Tensor) for loss in task_losses):
             types = ", ".join(sorted({type(loss).__name__ for loss in task_losses}))
@@ -168,15 +191,16 @@ class Method(ABC):
                 f"expected {self.n_tasks} scalar losses, got {len(task_losses)} of shapes {shapes}; "
                 "pass a tensor [K] or a list of K scalars, with K as given to n_tasks."
             )
-        if not any(loss.requires_grad for loss in task_losses):
-            raise ValueError("no loss has an autograd graph; was it computed under torch.no_grad() or detached?")
-        task_losses = [loss.reshape(()) for loss in task_losses]
+        return [loss.reshape(()) for loss in task_losses]
+
+    def _finite_values(self, task_losses: list[Tensor], consequence: str) -> Tensor:
+        """Their values ``[K]`` in float64, the ranks' mean; raises :class:`NonFiniteLoss`."""
         values = torch.stack([loss.detach().double() for loss in task_losses])
         if self.ranks is not None:
             values = self.ranks.mean(values)
         if bad := {k: value for k, value in enumerate(values.tolist()) if not math.isfinite(value)}:
-            raise NonFiniteLoss(f"task losses are not finite (task: value): {bad}; no gradient was written.")
-        return task_losses if self.ranks is None else self.ranks.losses(task_losses, values)
+            raise NonFiniteLoss(f"task losses are not finite (task: value): {bad}; {consequence}.")
+        return values
 
     def _scalar_gradients(
         self, objective: Tensor, tensors: list[Tensor], *, retain_graph: bool = False

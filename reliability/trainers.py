@@ -26,7 +26,7 @@ class Trainer(NamedTuple):
     methods: dict[str, tuple[str, ...]]
 
 
-#: Nash-MTL holds weights between its solutions, DWA a history, UW parameters of its own, the others a generator.
+#: Nash-MTL holds weights between its solutions, DWA a history, UW parameters of its own, three a generator.
 STATEFUL: dict[str, tuple[str, ...]] = {
     "nash_mtl": ("method=nash_mtl", "method.update_weights_every=3"),
     "rlw": ("method=rlw",),
@@ -35,6 +35,8 @@ STATEFUL: dict[str, tuple[str, ...]] = {
     "pcgrad": ("method=pcgrad",),
     "graddrop": ("method=graddrop",),
 }
+#: FAMO, whose logits learn from a second forward pass, does not take the negative losses of MT10's actors.
+SUPERVISED = {**STATEFUL, "famo": ("method=famo",)}
 
 _COMMON = (
     *("trainer.epochs=3", "run.checkpoint_every=1", "run.threads=1", "run.device=cpu", "run.progress=false"),
@@ -71,11 +73,13 @@ TRAINERS: dict[str, Trainer] = {
             *_COMMON,
         ),
         data=_qm9,
-        methods=STATEFUL,
+        methods=SUPERVISED,
     ),
-    "nyuv2": Trainer("experiments.nyuv2.train", "experiments.scenes.problem", _SCENES, _rendered("rooms"), STATEFUL),
+    "nyuv2": Trainer(
+        "experiments.nyuv2.train", "experiments.scenes.problem", _SCENES, _rendered("rooms"), SUPERVISED
+    ),
     "cityscapes": Trainer(
-        "experiments.cityscapes.train", "experiments.scenes.problem", _SCENES, _rendered("streets"), STATEFUL
+        "experiments.cityscapes.train", "experiments.scenes.problem", _SCENES, _rendered("streets"), SUPERVISED
     ),
     "mt10": Trainer(
         module="experiments.mt10.train",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train every method on Cityscapes and print the results table.
+# Train the paper's methods on Cityscapes and print the results table.
 #   bash scripts/run_cityscapes.sh                  with real data and a GPU the paper's protocol, else the quick preset
 #   bash scripts/run_cityscapes.sh preset=paper     the paper's protocol wherever it runs; resumable
 #   bash scripts/run_cityscapes.sh data.root=PATH   a store of scripts/prepare_cityscapes.py (or CITYSCAPES_ROOT, data/cityscapes)

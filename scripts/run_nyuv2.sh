@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train every method on NYUv2 and print the results table.
+# Train the paper's methods on NYUv2 and print the results table.
 #   bash scripts/run_nyuv2.sh                  with real data and a GPU the paper's protocol, else the quick preset
 #   bash scripts/run_nyuv2.sh preset=paper     the paper's protocol wherever it runs; resumable
 #   bash scripts/run_nyuv2.sh data.root=PATH   a store made by scripts/prepare_nyuv2.py (or NYUV2_ROOT, data/nyuv2)

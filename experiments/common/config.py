@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.common.errors import Diverged, UserError
 from experiments.common.hydra_errors import one_line, unknown_setting
+from experiments.common.names import PAPER_METHODS
 from experiments.common.search import LEARNING_RATE, is_search, objective
 from experiments.common.sweeps import SweepFiles
 from experiments.common.tracking import TRACKERS
@@ -317,3 +318,4 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 OmegaConf.register_new_resolver("configs", lambda: str(CONFIGS), replace=True)
 # Hydra's own glob(*) does not see groups that are found through hydra.searchpath.
 OmegaConf.register_new_resolver("all_methods", lambda: ",".join(METHODS), replace=True)
+OmegaConf.register_new_resolver("paper_methods", lambda: ",".join(PAPER_METHODS), replace=True)

@@ -27,6 +27,7 @@ from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay, tell
 from experiments.common.records import RECORD, now, write_record
+from experiments.common.second_forward import random_states, second_forward
 from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
 from methods import Method, NonFiniteGradient, NonFiniteLoss, NonPositiveLoss
 
@@ -65,6 +66,9 @@ class Problem(Protocol):
 
     def losses(self, handle: Any) -> tuple[Tensor | Sequence[Tensor], Tensor | Sequence[Tensor]]:
         """Task losses ``[K]`` and the representation, batch first, for one batch.
+
+        The same batch with the same random numbers if it is called a second time, for a method that asks for the
+        losses after a step.
 
         Where several processes share a batch, those of this one's :func:`experiments.common.parallel.share`.
         """
@@ -201,6 +205,7 @@ class Run:
         model.train()
         started = time.perf_counter()
         for handle in batches[progress.step :]:
+            random = random_states(self.device) if self.method.needs_losses_after else None
             losses, representation = self.problem.losses(handle)
             detached = (losses if isinstance(losses, Tensor) else torch.stack(list(losses))).detach().double()
             detached, samples, signals = _of_all_processes(detached, _samples(representation), interrupted)
@@ -214,6 +219,9 @@ class Run:
             except NonFiniteLoss as error:
                 raise NonFiniteLoss(f"{self._not_finite('loss', detached.tolist())}.") from error
             self.optimizer.step()
+            if random is not None:
+                with second_forward(model, random, self.device):
+                    self.method.update(self.problem.losses(handle)[0])
 
             self.sums.add(detached, step, samples)
             progress.step += 1

@@ -1,7 +1,7 @@
-"""The methods' names in tables and figures."""
+"""The methods' names in tables and figures, and which of them are the paper's."""
 
-#: Names as the paper prints them, in the order of its tables (that of ``methods.METHODS``).
-METHOD_NAMES = {
+#: Names as the paper prints them, in the order of its tables.
+_PAPER_NAMES = {
     "stl": "STL",
     "ls": "LS",
     "si": "SI",
@@ -15,3 +15,10 @@ METHOD_NAMES = {
     "imtl_g": "IMTL-G",
     "nash_mtl": "Nash-MTL",
 }
+#: Of methods that came after it.
+_LATER_NAMES = {"aligned_mtl": "Aligned-MTL", "famo": "FAMO", "fairgrad": "FairGrad"}
+
+#: All of them, in the order of ``methods.METHODS``.
+METHOD_NAMES = _PAPER_NAMES | _LATER_NAMES
+#: What a sweep trains, and a table or figure of the paper shows, unless methods are named.
+PAPER_METHODS = tuple(_PAPER_NAMES)

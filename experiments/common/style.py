@@ -31,6 +31,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 GREY = "#8A8A8A"
 #: Beyond the palette, for the last of eleven methods; their lines are dashed and labelled besides.
 BROWN, VIOLET, OLIVE = "#A8603F", "#8F63C4", "#7A8B00"
+#: For methods that came after the paper.
+ROSE, TEAL, INDIGO = "#B8336A", "#2FA39A", "#5B6BD6"
 #: Text and lines that are black on paper, and grids: by these a drawn picture is made a dark page's.
 _INK, _GRID = "#1B1B1B", "#C4C4C4"
 
@@ -48,6 +50,9 @@ METHOD_LINES: dict[str, tuple[str | None, str]] = {
     "cagrad": (VIOLET, "--"),
     "imtl_g": (OLIVE, "--"),
     "nash_mtl": (BLUE, "-"),
+    "aligned_mtl": (ROSE, "-."),
+    "famo": (TEAL, "-."),
+    "fairgrad": (INDIGO, "-."),
 }
 #: For what has no line of its own: further methods, options of one method, tasks.
 OTHER_LINES = tuple(

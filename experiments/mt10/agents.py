@@ -202,8 +202,10 @@ def check_agent(agent: str, method: str) -> None:
         raise UserError(
             "method stl trains one task of a shared network; for MT10 it is agent=stl_sac with method=ls."
         )
-    if method == "si":
-        raise UserError("method si needs positive losses, and an actor's can be negative; choose another method.")
+    if method in ("si", "famo"):
+        raise UserError(
+            f"method {method} needs positive losses, and an actor's can be negative; choose another method."
+        )
     kind = METHODS.get(method)
     if agent == "stl_sac" and kind is not None and issubclass(kind, GradientMethod):
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from experiments.common.names import PAPER_METHODS
 from experiments.common.style import new_figure
 from experiments.paper.runs import RunChoice, plain, required_runs
 from experiments.reporting.aggregate import STL
@@ -15,9 +16,10 @@ _COMMAND = "python -m experiments.qm9.train -m seed=0,1,2"
 
 
 def draw_figure_3(choice: RunChoice) -> dict[str, Figure]:
-    """The mean over seeds of every method with its default options; of Nash-MTL with a band over its seeds."""
+    """The mean over seeds of the paper's methods, or those chosen, by default options; of Nash-MTL with a band."""
     runs = required_runs(choice, "qm9", lambda row: row.key != STL, _COMMAND)
-    rows = [row for row in plain(runs.protocol.rows) if choice.methods is None or row.key in choice.methods]
+    shown = PAPER_METHODS if choice.methods is None else choice.methods
+    rows = [row for row in plain(runs.protocol.rows) if row.key in shown]
     lines = lines_of(rows)
     figure = new_figure(7.5, 4.4)
     axis = figure.add_subplot()

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from experiments.common.names import PAPER_METHODS
 from experiments.toy.pairs import FROM_GRAMIAN, gramians_of
-from methods import METHODS
 
 Array = NDArray[np.float64]
 
-#: What is drawn: all methods but STL, which has one task.
-TOY_METHODS = tuple(key for key in METHODS if key != "stl")
+#: The paper's methods but STL, which has one task.
+TOY_METHODS = tuple(key for key in PAPER_METHODS if key != "stl")
 
 NASH_MAX_NORM = 1.0
 DWA_WINDOW = 25

@@ -68,6 +68,10 @@ def train(variant: str, dtype: torch.dtype, rank: int | None = None) -> dict[str
         losses = [part * loss for loss in losses]
         step = method.backward(losses, shared_parameters=network.shared_parameters(), representation=representation)
         optimizer.step()
+        if method.needs_losses_after:
+            with torch.no_grad():
+                after, _ = network.losses(inputs[share], targets[share])
+            method.update([part * loss for loss in after])
         weights.append(torch.zeros(TASKS) if step.weights is None else step.weights)
     gradient = {f"gradient of {name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
     own = {f"own {i}": p.detach() for i, p in enumerate(method.parameters())}

@@ -20,6 +20,9 @@ CASES = [(key, {}) for key in METHODS] + [
     ("nash_mtl", {"update_weights_every": 2}),
     ("nash_mtl", {"weight_heads": False, "update_weights_every": 2}),
     ("nash_mtl", {"task_gradients": "batched"}),
+    ("fairgrad", {"alpha": 0.5, "weight_heads": True}),
+    ("aligned_mtl", {"scale_mode": "rmse"}),
+    ("aligned_mtl", {"gradients": "representation"}),
 ]
 every_case = pytest.mark.parametrize(("key", "options"), CASES, ids=[f"{k}{o or ''}" for k, o in CASES])
 
@@ -307,6 +310,13 @@ def test_no_tasks(key: str, n_tasks: int) -> None:
         ("cagrad", {"c": 1.0}, "c is 1.0"),
         ("cagrad", {"c": -0.1}, "c is -0.1"),
         ("cagrad", {"c": float("nan")}, "c is nan"),
+        *(("fairgrad", {"alpha": value}, f"alpha is {value}") for value in (0.0, -1.0, float("inf"), float("nan"))),
+        ("aligned_mtl", {"scale_mode": "mean"}, "choose one of min, median, rmse"),
+        ("aligned_mtl", {"task_weights": [1.0]}, "give 2 non-negative numbers"),
+        ("aligned_mtl", {"tolerance": 1.0}, "tolerance is 1.0"),
+        ("famo", {"lr": 0.0}, r"lr \(0.0\) must be a positive number"),
+        ("famo", {"decay": -1.0}, r"decay \(-1.0\) one of at least 0"),
+        ("famo", {"minimum_losses": [0.0, float("nan")]}, "give 2 finite numbers"),
         ("nash_mtl", {"solver": "ecos"}, "choose one of newton, ccp"),
         ("nash_mtl", {"update_weights_every": 0}, "must be at least 1"),
         ("nash_mtl", {"ccp_steps": 0}, "must be at least 1"),
@@ -363,14 +373,22 @@ def test_identical_tasks(key: str, options: dict[str, Any]) -> None:
     assert np.linalg.norm(written) > 0
 
 
-OPPOSING = [case for case in CASES if case[0] != "si"]  # which needs positive losses
+OPPOSING = [case for case in CASES if case[0] not in ("si", "famo")]  # which need positive losses
 
 
 @pytest.mark.parametrize(("key", "options"), OPPOSING, ids=[f"{k}{o or ''}" for k, o in OPPOSING])
 def test_exactly_opposing_tasks(key: str, options: dict[str, Any]) -> None:
     problem = Problem(2)
     two_steps(problem, key, options, lambda losses: [losses[0], -losses[0]])
-    if key in ("mgda", "nash_mtl", "pcgrad", "cagrad", "ls"):  # methods that see that nothing can be gained
+    if key in (
+        "mgda",
+        "nash_mtl",
+        "pcgrad",
+        "cagrad",
+        "ls",
+        "aligned_mtl",
+        "fairgrad",
+    ):  # methods that see that nothing can be gained
         assert np.linalg.norm(problem.written()) <= 1e-6 * np.linalg.norm(problem.gradient_matrix()[:, 0])
 
 
@@ -405,6 +423,18 @@ def test_no_task_reaches_the_shared_parameters(key: str, options: dict[str, Any]
     two_steps(problem, key, options, lambda losses: [head.square().sum() + 1.0 for head in problem.heads])
     assert all(p.grad is None for p in problem.shared())
     assert all(head.grad is not None for head in problem.heads)
+
+
+def test_fairgrad_and_aligned_mtl_leave_out_a_task_with_a_zero_gradient() -> None:
+    """Its head goes on: theirs are not weighted."""
+    for key in ("fairgrad", "aligned_mtl"):
+        problem, without = Problem(3), Problem(3)
+        step = problem.backward(make(key, 3), [*problem.losses()[:2], (problem.heads[2] ** 2).sum()])
+        assert step.diagnostics.get("status", "zero_gradient") == "zero_gradient"
+        assert step.weights[2] == pytest.approx(0.0, abs=1e-12)
+        assert problem.heads[2].grad.any()
+        without.backward(make(key, 2), without.losses()[:2])
+        assert problem.written() == pytest.approx(without.written())
 
 
 def test_what_a_zero_gradient_means_to_mgda_and_imtl_g() -> None:

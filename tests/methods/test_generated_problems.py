@@ -28,6 +28,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [(key, {}) for key in METHODS] + [
     ("imtl_g", {"gradients": "shared"}),
     ("cagrad", {"weight_heads": True, "max_norm": 1.0}),
     ("graddrop", {"leak": 0.5}),
+    ("fairgrad", {"alpha": 5.0, "weight_heads": True}),
+    ("aligned_mtl", {"scale_mode": "median", "max_norm": 1.0}),
     ("nash_mtl", {"update_weights_every": 2, "weight_heads": False, "task_gradients": "batched"}),
 ]
 every_case = pytest.mark.parametrize(("key", "options"), CASES, ids=[f"{k}{o or ''}" for k, o in CASES])
@@ -145,8 +147,8 @@ def test_a_step_is_good_or_refused(key: str, options: dict[str, Any], recipe: Re
         except NonFiniteGradient:
             assert unwritten(problem)
         except ValueError:
-            if key != "si" or all(float(loss.detach()) > 0 for loss in losses):
-                raise  # only SI refuses finite losses, those that have no logarithm
+            if key not in ("si", "famo") or all(float(loss.detach()) > 0 for loss in losses):
+                raise  # only SI and FAMO refuse finite losses, those that have no logarithm
             assert unwritten(problem)
         else:
             assert all(bool(loss.isfinite()) for loss in losses)
@@ -209,7 +211,11 @@ def gradient_matrices(draw: st.DrawFn) -> Matrix:
 
 def gramian_methods() -> list[tuple[str, dict[str, Any]]]:
     found = [key for key, cls in METHODS.items() if issubclass(cls, GramianWeighting)]
-    return [(key, {}) for key in found] + [("cagrad", {"c": 0.0}), ("cagrad", {"c": 0.99})]
+    return [(key, {}) for key in found] + [
+        *(("cagrad", {"c": c}) for c in (0.0, 0.99)),
+        *(("fairgrad", {"alpha": alpha}) for alpha in (0.5, 10.0)),
+        *(("aligned_mtl", {"scale_mode": mode, "tolerance": 0.0}) for mode in ("min", "median", "rmse")),
+    ]
 
 
 @pytest.mark.parametrize(("key", "options"), gramian_methods())
@@ -221,7 +227,7 @@ def test_weights_from_any_gramian_are_finite(key: str, options: dict[str, Any], 
     weights = method.weights(torch.from_numpy(gradients.T @ gradients))
     assert weights.shape == (gradients.shape[1],) and weights.dtype == torch.float64
     assert bool(weights.isfinite().all())
-    if key in ("mgda", "nash_mtl"):
+    if key in ("mgda", "nash_mtl", "fairgrad"):
         assert bool((weights >= 0).all())
 
 

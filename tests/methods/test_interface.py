@@ -28,6 +28,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "nash_mtl, features": ("nash_mtl", {"gradients": "representation", "update_weights_every": 2}),
     "cagrad, features": ("cagrad", {"gradients": "representation"}),
     "pcgrad, features": ("pcgrad", {"gradients": "representation"}),
+    "aligned_mtl, features": ("aligned_mtl", {"gradients": "representation", "scale_mode": "median"}),
+    "fairgrad, features": ("fairgrad", {"gradients": "representation", "alpha": 0.5}),
     "nash_mtl, every 3": ("nash_mtl", {"update_weights_every": 3}),
     "nash_mtl, ccp": ("nash_mtl", {"solver": "ccp", "ccp_steps": 2}),
     "dwa, window 2": ("dwa", {"window": 2}),
@@ -133,7 +135,8 @@ def test_heads_of_loss_weightings_carry_the_weights(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "default"),
-    [("mgda", True), ("imtl_g", True), ("nash_mtl", True), ("pcgrad", False), ("cagrad", False), ("graddrop", False)],
+    [("mgda", True), ("imtl_g", True), ("nash_mtl", True), ("pcgrad", False), ("cagrad", False), ("graddrop", False)]
+    + [("aligned_mtl", False), ("fairgrad", False)],
 )
 def test_default_of_weight_heads(key: str, default: bool) -> None:
     assert make(key, 2).weight_heads is default

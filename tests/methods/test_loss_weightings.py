@@ -1,4 +1,4 @@
-"""Methods that weigh the losses by themselves: LS, STL, SI, RLW, DWA, UW."""
+"""Methods that weigh the losses by themselves: LS, STL, SI, RLW, DWA, UW; FAMO has a file of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from methods.base import LossWeighting
 from tests.methods.samplers import Problem, make
 
-KEYS = ("ls", "stl", "si", "rlw", "dwa", "uw")
+KEYS = ("ls", "stl", "si", "rlw", "dwa", "uw", "famo")
 LOSSES = torch.tensor([0.5, 2.0, 10.0], dtype=torch.float64)
 
 

@@ -27,6 +27,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "nash_mtl, every 2": ("nash_mtl", {"update_weights_every": 2}),
     "nash_mtl, every 2, plain heads": ("nash_mtl", {"update_weights_every": 2, "weight_heads": False}),
     "nash_mtl, K passes": ("nash_mtl", {"task_gradients": "loop"}),
+    "aligned_mtl": ("aligned_mtl", {}),
+    "aligned_mtl, weighted heads": ("aligned_mtl", {"scale_mode": "rmse", "weight_heads": True}),
+    "fairgrad": ("fairgrad", {}),
+    "fairgrad, weighted heads": ("fairgrad", {"alpha": 0.5, "weight_heads": True, "max_norm": 0.0}),
 }
 
 

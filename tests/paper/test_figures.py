@@ -64,6 +64,13 @@ def test_methods_can_be_chosen(root: Path) -> None:
     assert list(lines(draw(3, root, methods=["ls"]))) == ["LS"]
 
 
+def test_figure_3_shows_methods_that_came_later_where_they_are_named(root: Path) -> None:
+    for seed in range(3):
+        write(root, with_epochs(record(all_metrics(2.0), seed=seed, method={"name": "famo"})))
+    assert list(lines(draw(3, root))) == ["LS", "Nash-MTL"]
+    assert list(lines(draw(3, root, methods=["ls", "famo"]))) == ["LS", "FAMO"]
+
+
 def test_figure_4_shows_the_intervals_in_their_order(root: Path) -> None:
     write(root, with_epochs(record(all_metrics(2.0), method={**NASH, "update_weights_every": 50})))
     write(root, with_epochs(record(all_metrics(9.0), method={**NASH, "solver": "ccp"})))  # another matter

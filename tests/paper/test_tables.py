@@ -49,6 +49,20 @@ def test_without_runs_the_published_rows_are_shown(
         assert (tmp_path / "report" / f"table_{number}" / f"published.{suffix}").is_file()
 
 
+@pytest.mark.parametrize("number", [1, 6])
+def test_later_methods_are_in_a_table_of_the_paper_where_they_are_named(number: int, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    for method, value in (("ls", 2.0), ("nash_mtl", 3.0), ("fairgrad", 1.0), ("a_new_one", 4.0)):
+        write(root, record(all_metrics(value), method={"name": method}))
+
+    def ours(*arguments: str) -> dict[str, str]:
+        rows = table(number, root, "report.published=false", *arguments)[1]
+        return {row["method"]: row["MR"] for row in rows if row["source"] == "ours"}
+
+    assert ours() == {"LS": "1.0", "Nash-MTL": "2.0", "a_new_one": "3.0"}
+    assert ours("methods=[ls,fairgrad]") == {"LS": "2.0", "FairGrad": "1.0"}
+
+
 def test_every_table_is_of_a_benchmark_and_view_that_exist() -> None:
     assert list(PAPER_TABLES) == [1, 2, 3, 4, 5, 6, 7]
     for entry in PAPER_TABLES.values():

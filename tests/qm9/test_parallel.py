@@ -15,7 +15,7 @@ import pytest
 from tests.qm9.runs import records, run, small
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = ("nash_mtl", "imtl_g", "graddrop", "uw", "dwa", "pcgrad")
+METHODS = ("nash_mtl", "imtl_g", "graddrop", "uw", "dwa", "pcgrad", "famo", "fairgrad")
 #: The last batch of an epoch has one molecule, which only one of the processes can have. With fewer molecules the
 #: gradients of eleven targets are nearly dependent, and rounding decides Nash-MTL's weights.
 SIZES = ["model.dim=32", "model.edge_hidden=16", "data.train=49", "trainer.batch_size=24", "trainer.epochs=2"]

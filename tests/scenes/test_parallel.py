@@ -16,7 +16,7 @@ from torch import nn
 from experiments.common.batch_norm import SharedBatchNorm2d, share_batch_norm
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = ("nash_mtl", "imtl_g")
+METHODS = ("nash_mtl", "imtl_g", "famo")
 #: One step, as Adam magnifies the rounding of gradients that batch normalisation makes zero; of three frames, which
 #: the processes cannot share equally.
 SMALL = [
