@@ -84,7 +84,9 @@ def numbers(record: dict[str, Any]) -> dict[str, Any]:
     def timeless(part: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in part.items() if key not in TIMES}
 
-    kept = {key: value for key, value in timeless(record).items() if key != "environment"}
+    kept = {
+        key: value for key, value in timeless(record).items() if key not in ("environment", "earlier_environments")
+    }
     kept["epochs"] = [timeless(entry) for entry in record["epochs"]]
     kept["results"] = timeless(record["results"] or {})
     kept["config"] = {key: value for key, value in record["config"].items() if key not in ("run", "logger")}
