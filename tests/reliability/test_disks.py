@@ -148,7 +148,7 @@ def test_a_damaged_cache_of_rooms(damage: str, tmp_path: Path, capsys: pytest.Ca
 
     whole = rooms().image.clone()
     assert "warning" not in capsys.readouterr().err
-    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir() and not path.name.startswith(".")]
     image = folder / "image.npy"
     if damage == "truncated":
         image.write_bytes(image.read_bytes()[:-10])
