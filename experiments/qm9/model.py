@@ -73,6 +73,10 @@ class DenseNetwork(nn.Module):
         """The linear heads: 65 parameters a target at dim 64."""
         yield from self.heads.parameters()
 
+    def last_shared_parameters(self) -> Iterator[Parameter]:
+        """The layer that makes the representation."""
+        yield from self.lin1.parameters()
+
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Predictions ``[B, K]``, standardised, and the representation ``[B, dim]``; rows as in the batch."""
         state = self._message_passing(batch)  # [R, D]

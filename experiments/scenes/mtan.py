@@ -98,6 +98,10 @@ class MTAN(SceneNetwork):
             yield from self.gates.parameters()
         yield from super().task_specific_parameters()
 
+    def last_shared_parameters(self) -> Iterator[Parameter]:
+        """None, as released: the heads read features that are each task's own."""
+        yield from ()
+
 
 def gate(channels_in: int, channels_out: int) -> nn.Sequential:
     """1x1 convolution, batch norm, ReLU, then 1x1 convolution, batch norm, sigmoid: a mask in (0, 1)."""

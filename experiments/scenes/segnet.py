@@ -133,6 +133,12 @@ class SegNet(SceneNetwork):
         """The trunk: 24,943,296 parameters at width 1."""
         yield from self.trunk.parameters()
 
+    def last_shared_parameters(self) -> Iterator[Parameter]:
+        """The decoder's last convolution, with its batch norm: 37,056 parameters at width 1."""
+        last = self.trunk.decoder[-1]
+        assert isinstance(last, Stage)
+        yield from last.rest.parameters()
+
 
 def convolution(channels_in: int, channels_out: int) -> nn.Sequential:
     """3x3 convolution, batch norm and ReLU: 9·i·o + 3·o parameters."""

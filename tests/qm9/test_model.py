@@ -210,6 +210,7 @@ def test_parameter_counts_are_the_papers() -> None:
     network = DenseNetwork(K)
     assert parameter_count(network.shared_parameters()) == 616_960
     assert parameter_count(network.task_specific_parameters()) == 11 * 65
+    assert parameter_count(network.last_shared_parameters()) == 128 * 64 + 64
     everything = [*network.shared_parameters(), *network.task_specific_parameters()]
     assert {id(p) for p in everything} == {id(p) for p in network.parameters()}
     assert len(everything) == len(list(network.parameters()))

@@ -56,15 +56,17 @@ def reached(network: Network, task: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("network", "options", "total", "shared", "specific"),
+    ("network", "options", "total", "shared", "specific", "last"),
     [
-        ("segnet", {}, 25_055_185, 24_943_296, 111_889),
-        ("mtan", {}, 44_229_073, 44_117_184, 111_889),
-        ("mtan", {"attention": "task_specific"}, 44_229_073, 35_163_456, 9_065_617),
-        ("segnet", {"tasks": ["depth"]}, 24_980_289, 24_943_296, 36_993),
+        ("segnet", {}, 25_055_185, 24_943_296, 111_889, 37_056),
+        ("mtan", {}, 44_229_073, 44_117_184, 111_889, 0),
+        ("mtan", {"attention": "task_specific"}, 44_229_073, 35_163_456, 9_065_617, 0),
+        ("segnet", {"tasks": ["depth"]}, 24_980_289, 24_943_296, 36_993, 37_056),
     ],
 )
-def test_parameter_counts(network: str, options: dict[str, object], total: int, shared: int, specific: int) -> None:
+def test_parameter_counts(
+    network: str, options: dict[str, object], total: int, shared: int, specific: int, last: int
+) -> None:
     options = dict(options)
     outputs = channels(options.pop("tasks", TASKS))
     with torch.device("meta"):
@@ -72,6 +74,7 @@ def test_parameter_counts(network: str, options: dict[str, object], total: int, 
     assert parameter_count(model.parameters()) == total
     assert parameter_count(model.shared_parameters()) == shared
     assert parameter_count(model.task_specific_parameters()) == specific
+    assert parameter_count(model.last_shared_parameters()) == last
 
 
 @pytest.mark.parametrize(("network", "total"), [("segnet", 25_017_672), ("mtan", 41_206_984)])
@@ -100,6 +103,7 @@ def test_every_parameter_is_shared_or_task_specific(network: str, attention: str
     listed = [*model.shared_parameters(), *model.task_specific_parameters()]
     assert len(listed) == len(set(listed)) == len(list(model.parameters()))
     assert set(listed) == set(model.parameters())
+    assert set(model.last_shared_parameters()) <= set(model.shared_parameters())
 
 
 @pytest.mark.parametrize("network", NETWORKS)
