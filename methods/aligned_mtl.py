@@ -38,6 +38,7 @@ class AlignedMTL(GramianWeighting):
     Raises ``ValueError`` for an unknown scale mode, weights that are not K finite numbers of at least 0, and a
     tolerance outside [0, 1).
 
+    >>> import torch
     >>> method = AlignedMTL(n_tasks=2)
     >>> method.weights(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))  # orthogonal gradients: all as long as the shortest
     tensor([0.5000, 1.0000], dtype=torch.float64)

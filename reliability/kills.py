@@ -150,8 +150,10 @@ def faults(root: Path, expected: dict[str, Any]) -> list[str]:
     epochs = [entry["epoch"] for entry in found[0]["epochs"]]
     if epochs != list(range(len(expected["epochs"]))):
         wrong.append(f"the record's epochs are {epochs}")
-    if numbers(found[0]) != expected:
-        wrong.append("the numbers are not the unbroken run's")
+    ours = numbers(found[0])
+    if ours != expected:
+        differ = [key for key in {**ours, **expected} if ours.get(key) != expected.get(key)]
+        wrong.append(f"the numbers are not the unbroken run's: {', '.join(differ)}")
     if left := leftovers(root):
         wrong.append(f"{', '.join(sorted(left))} left behind")
     return wrong

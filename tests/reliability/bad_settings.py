@@ -8,8 +8,8 @@ from tests.reliability.bad_rows import Row
 #: Of every trainer: the configuration that they share.
 EVERY_TRAINER: list[Row] = [
     # choices
-    (["method=lss"], "method lss is unknown; did you mean ls?", "one of cagrad, dwa, graddrop"),
-    (["method=nonsense"], "method nonsense is unknown", "choose one of cagrad"),
+    (["method=lss"], "method lss is unknown; did you mean ls?", "one of aligned_mtl, cagrad, dwa"),
+    (["method=nonsense"], "method nonsense is unknown", "choose one of aligned_mtl"),
     (["method=ls,si"], "method=ls,si has several values", "add -m"),
     (["method=null"], "an override is neither", "such as method=nash_mtl"),
     (["~method"], "method is None", "expected one of stl, ls, si"),

@@ -56,7 +56,7 @@ def test_a_signal_during_an_evaluation(
     """The evaluation is broken off before its next batch and repeated by the resumed run, whose numbers are the
     unbroken one's; a second signal while the first is served loses nothing."""
     trainer, method = TRAINERS[name], "rlw"  # which draws random numbers
-    arguments = [*trainer.tiny, *trainer.data(work), *trainer.methods[method]]
+    arguments = [*trainer.tiny, *trainer.data(work / name), *trainer.methods[method]]
     if method not in UNBROKEN[name]:
         (work / name).mkdir(exist_ok=True)
         UNBROKEN[name][method] = kills.unbroken_run(trainer, arguments, work / name, method)
@@ -88,7 +88,7 @@ def test_faults_are_seen(tmp_path: Path) -> None:
     write_json(path, entry | {"epochs": [entry["epochs"][0], *entry["epochs"]]})
     assert kills.faults(tmp_path, expected) == [
         "the record's epochs are [0, 0, 1]",
-        "the numbers are not the unbroken run's",
+        "the numbers are not the unbroken run's: epochs",
     ]
     write(tmp_path, entry, "another")
     assert kills.faults(tmp_path, expected) == ["2 records instead of one"]
