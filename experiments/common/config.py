@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.common.errors import Diverged, UserError
 from experiments.common.hydra_errors import one_line, unknown_setting
 from experiments.common.names import PAPER_METHODS
+from experiments.common.progress import give_up_what_cannot_be_written, tell
 from experiments.common.search import LEARNING_RATE, is_search, objective
 from experiments.common.sweeps import SweepFiles
 from experiments.common.tracking import TRACKERS
@@ -262,7 +263,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
             def fail(message: str) -> None:
                 failed.append(message)
-                print(f"error: {message}", file=sys.stderr, flush=True)
+                tell(f"error: {message}", aside=True)
 
             launching = os.getpid()
 
@@ -274,7 +275,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                     return objective(records, config.search.split) if is_search() else None
                 except Diverged as error:
                     if is_search():  # which learns from it
-                        print(f"warning: {error}", file=sys.stderr, flush=True)
+                        tell(f"warning: {error}", aside=True)
                         return math.inf
                     fail(str(error))
                 except UserError as error:
@@ -307,6 +308,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             except KeyboardInterrupt:
                 fail("interrupted outside the training loop; run again to go on from what is saved.")
                 raise SystemExit(128 + signal.SIGINT) from None
+            finally:
+                give_up_what_cannot_be_written()
             if failed:
                 raise SystemExit(1)
 

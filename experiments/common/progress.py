@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import suppress
@@ -19,6 +20,15 @@ def tell(line: str, *, aside: bool = False) -> None:
     """
     with suppress(OSError):
         print(line, file=sys.stderr if aside else sys.stdout, flush=True)
+
+
+def give_up_what_cannot_be_written() -> None:
+    """For the end of a process: what a full log has not taken would otherwise fail the interpreter's last flush."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class ProgressDisplay:
