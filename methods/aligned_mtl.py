@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from methods.arrays import Matrix, Vector
+from methods.arrays import Matrix, Vector, one_per_task
 from methods.gradient_method import GramianWeighting
 
 SCALE_MODES = ("min", "median", "rmse")
@@ -59,16 +58,9 @@ class AlignedMTL(GramianWeighting):
             raise ValueError(f"scale_mode is {scale_mode!r}; choose one of {', '.join(SCALE_MODES)}.")
         if not 0.0 <= tolerance < 1.0:
             raise ValueError(f"tolerance is {tolerance}; give a number of at least 0 and below 1.")
-        given = [1.0] * n_tasks if task_weights is None else task_weights
-        try:
-            valid = len(given) == n_tasks and all(0 <= weight < math.inf for weight in given)
-        except TypeError:  # no list, or not of numbers
-            valid = False
-        if not valid:
-            raise ValueError(f"task_weights is {task_weights!r}; give {n_tasks} non-negative numbers.")
         self.scale_mode = scale_mode
         self.tolerance = tolerance
-        self.preferences = np.array(given, dtype=np.float64)
+        self.preferences = one_per_task("task_weights", task_weights, n_tasks, default=1.0)
 
     def solve(self, gramian: Matrix) -> tuple[Vector, dict[str, Any]]:
         largest = np.abs(gramian).max()

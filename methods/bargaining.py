@@ -147,7 +147,7 @@ def _newton(cosines: Matrix) -> tuple[Vector, int]:
             best, best_residual = alpha, worst
         if worst <= _TARGET_RESIDUAL or alpha.max() > _LARGEST_WEIGHT:
             return best, iteration
-        change = _newton_step(scaled, missing)
+        change = newton_step(scaled, 1.0, missing)
         if change is None:
             return best, iteration
         decrement = np.sqrt(max(missing @ change, 0.0))
@@ -160,13 +160,13 @@ def _newton(cosines: Matrix) -> tuple[Vector, int]:
     return best, _MAX_ITERATIONS
 
 
-def _newton_step(scaled: Matrix, missing: Vector) -> Vector | None:
-    """Solve (ACA + I) p = ``missing``; ``None`` where rounding has used up the digits of ACA.
+def newton_step(scaled: Matrix, shift: float, missing: Vector) -> Vector | None:
+    """Solve (ACA + shift·I) p = ``missing``; ``None`` where rounding has used up the digits of ACA.
 
     LAPACK is called directly: at these sizes a general wrapper costs more than the factorisation.
     """
     system = scaled.copy()
-    system.ravel()[:: len(system) + 1] += 1.0
+    system.ravel()[:: len(system) + 1] += shift
     _, solution, info = dposv(system, missing)
     if info == 0:
         return solution

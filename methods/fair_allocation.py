@@ -8,10 +8,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dposv
 
 from methods.arrays import Matrix, Vector
-from methods.bargaining import RESIDUAL_TOLERANCE, NashSolution, among_nonzero, no_solution, solve_bargaining
+from methods.bargaining import (
+    RESIDUAL_TOLERANCE,
+    NashSolution,
+    among_nonzero,
+    newton_step,
+    no_solution,
+    solve_bargaining,
+)
 
 #: Where Newton stops: five digits below the tolerance.
 _TARGET_RESIDUAL = 1e-11
@@ -101,7 +107,7 @@ def _newton(problem: _Problem) -> tuple[Vector, float, int]:
             return best, best_residual, iteration
         system = half[:, None] * problem.cosines * half  # BCB, [K, K]
         root = problem.root_scale(scaled)
-        step = _newton_step(system, exponent, root * missing)
+        step = newton_step(system, exponent, root * missing)
         if step is None:
             return best, best_residual, iteration
         change = step / root
@@ -120,19 +126,6 @@ def _start(problem: _Problem) -> Vector:
     if not products > 1e-8 * square.sum():
         return ones
     return ones * (square.sum() / products) ** (1.0 / (1.0 + problem.exponent))
-
-
-def _newton_step(system: Matrix, exponent: float, right: Vector) -> Vector | None:
-    """Solve (BCB + I/α) q = ``right``; ``None`` where rounding has used up the digits of BCB."""
-    shifted = system.copy()
-    shifted.ravel()[:: len(shifted) + 1] += exponent
-    _, solution, info = dposv(shifted, right)
-    if info == 0:
-        return solution
-    try:
-        return np.linalg.solve(shifted, right)
-    except np.linalg.LinAlgError:
-        return None
 
 
 def _line_search(system: Matrix, step: Vector, root: Vector, missing: Vector, exponent: float) -> float:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, from_numpy
 
+from methods.arrays import one_per_task
 from methods.base import LossWeighting, Step
 from methods.errors import NonPositiveLoss
 
@@ -56,15 +57,10 @@ class FAMO(LossWeighting):
         super().__init__(n_tasks)
         if not 0.0 < lr < math.inf or not 0.0 <= decay < math.inf:
             raise ValueError(f"lr ({lr}) must be a positive number and decay ({decay}) one of at least 0.")
-        given = [0.0] * n_tasks if minimum_losses is None else minimum_losses
-        try:
-            valid = len(given) == n_tasks and all(math.isfinite(value) for value in given)
-        except TypeError:  # no list, or not of numbers
-            valid = False
-        if not valid:
-            raise ValueError(f"minimum_losses is {minimum_losses!r}; give {n_tasks} finite numbers.")
         self.lr, self.decay = lr, decay
-        self.minimum_losses = torch.tensor(given, dtype=torch.float64)
+        self.minimum_losses = from_numpy(
+            one_per_task("minimum_losses", minimum_losses, n_tasks, default=0.0, negative=True)
+        )
         self.logits, self.first_moment, self.second_moment = torch.zeros(3, n_tasks, dtype=torch.float64).unbind()
         self.updates = 0
         self.pending = torch.zeros(0, n_tasks, dtype=torch.float64)  # log-losses of the step that waits for L⁺
