@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_what_grows_is_seen(kept: str, tmp_path: Path) -> None:
     assert not growth.flat
     for file in store if kept == "files" else []:
         file.close()
+
+
+def test_what_is_set_up_once_is_no_growth() -> None:
+    steps = itertools.count(1)
+    kept: list[list[int]] = []
+
+    def backward(losses: Any, **_: Any) -> None:
+        losses[0].backward()
+        if next(steps) == STEPS // 2:
+            kept.extend([] for _ in range(10_000))
+
+    growth = method_growth("ls", STEPS, backward)
+    assert growth.objects > 9_000 and growth.flat
 
 
 class Clock:
