@@ -27,7 +27,10 @@ def success_table(protocol: MT10Protocol, published: Published | None = None, *,
     )
     rows = [_row(row, [_success_at(name) for name in ("best", "last", "mean_of_last_10")]) for row in protocol.rows]
     sections, notes, remarks = [Section(_ours(protocol), tuple(rows))], [*_notes(protocol)], _remarks(protocol)
-    if published is not None:
+    if published is not None and not _same_tasks(protocol, published):
+        theirs, ours = published.protocols[PAPER]["tasks"], len(protocol.data["tasks"])
+        notes.append(f"The published rows are of {theirs} tasks: none stand beside a mean over {ours}.")
+    elif published is not None:
         groups = [group for group in published.groups.values() if later or not group.later]
         for index, group in enumerate(groups):
             printed = [_published_single_tasks(published, len(columns))] if index == 0 else []
@@ -88,7 +91,8 @@ def run_time_table(protocol: MT10Protocol, published: Published | None = None) -
         f"{_devices(protocol)}.",
         _episodes(protocol),
     ]
-    if published is not None and (printed := published_run_times(published)) is not None:
+    beside = published if published is not None and _same_tasks(protocol, published) else None
+    if beside is not None and (printed := published_run_times(beside)) is not None:
         sections.append(printed)
         notes.append("Published run times are as printed; their unit is not stated.")
     return Table(
@@ -181,12 +185,14 @@ def _notes(protocol: MT10Protocol) -> list[str]:
     ]
 
 
+def _same_tasks(protocol: MT10Protocol, published: Published) -> bool:
+    return len(protocol.data["tasks"]) == published.protocols[PAPER]["tasks"]
+
+
 def _comparison(protocol: MT10Protocol, published: Published) -> list[str]:
     theirs = published.protocols[PAPER]
     counts = sorted({len(row.runs) for row in protocol.rows})
     seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    tasks = len(protocol.data["tasks"])
-    other_tasks = [] if tasks == theirs["tasks"] else [f"{tasks} of its {theirs['tasks']} tasks"]
     settings = [(path, setting(protocol.config, path), value) for path, value in theirs["settings"].items()]
     others = [
         f"{path.partition('.')[2].replace('_', ' ')} {value} (published {printed})"
@@ -194,7 +200,7 @@ def _comparison(protocol: MT10Protocol, published: Published) -> list[str]:
         if path != "trainer.steps" and value not in (None, printed)
     ]
     steps = f"{setting(protocol.config, 'trainer.steps'):,} steps"
-    ours = ", ".join([*other_tasks, steps, f"{seeds} seed{'' if seeds == '1' else 's'} a row", *others])
+    ours = ", ".join([steps, f"{seeds} seed{'' if seeds == '1' else 's'} a row", *others])
     return [
         f"Published: {theirs['note']}, on the simulator and environments of 2021. Ours: {ours}. "
         "The published rows are there for orientation, not for comparison."

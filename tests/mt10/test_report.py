@@ -24,7 +24,7 @@ from experiments.reporting.benchmark import TableRequest
 from tests.mt10.made_up import record, write
 
 LS = {"name": "ls", "task_weights": None}
-#: Successes of the two tasks at three evaluations, by seed.
+#: Successes of the first two tasks at three evaluations, by seed.
 SEEDS = {0: [[0.0, 0.2], [1.0, 0.8], [1.0, 0.2]], 1: [[0.0, 0.0], [0.4, 0.0], [1.0, 1.0]]}
 BEST, LAST = {0: 0.9, 1: 1.0}, {0: 0.6, 1: 1.0}
 
@@ -134,6 +134,15 @@ def test_protocols_have_tables_of_their_own(root: Path) -> None:
     assert len(found) == 2
     assert len(list(report(root).glob("*-tasks.md"))) == 2
     assert len(list(report(root).glob("*-update_interval.md"))) == 1, "no run time without Nash-MTL"
+
+
+def test_other_tasks_have_no_published_rows_beside_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for method in (LS, nash(1)):
+        write(tmp_path / "runs", record("mtl_sac", method, SEEDS[0], n_tasks=2))
+    folder = report(tmp_path / "runs")
+    for suffix in ("", "-update_interval"):
+        assert {section for section, _ in rows(folder, suffix)} == {"ours"}
+    assert "The published rows are of 10 tasks: none stand beside a mean over 2." in capsys.readouterr().out
 
 
 def test_the_control_problem_has_no_published_rows_beside_it(root: Path) -> None:

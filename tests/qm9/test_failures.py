@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +166,7 @@ def test_an_unreachable_service_is_logged_offline_with_the_documented_keys(
 ) -> None:
     pytest.importorskip("wandb")
     overrides = ["logger=wandb", "logger.mode=online", "logger.timeout_seconds=2", "method=nash_mtl"]
-    started = time.monotonic()
     record = run(small(qm9_root, tmp_path / "runs", *overrides))
-    assert time.monotonic() - started < 30
     err = capsys.readouterr().err
     assert "warning: W&B cannot be reached" in err and "logging offline in" in err and "Traceback" not in err
 

@@ -170,10 +170,9 @@ def test_a_run_held_by_another_process_is_skipped(
     folder = tmp_path / "runs" / run_name(asdict(config))
     while read_record(folder) is None and process.is_alive():
         time.sleep(0.02)
-    started = time.monotonic()
     seen = trainer.train(config)
     assert "is being run by another process, skipped" in capsys.readouterr().out
-    assert time.monotonic() - started < 1 and seen["status"] == "running"
+    assert seen["status"] == "running"
     assert finish(process) == 0
     record = read_record(folder)
     assert record is not None and record["status"] == "finished" and len(record["epochs"]) == 40
