@@ -6,8 +6,11 @@ Settings, each as key=value:
   out=docs/figures            the folder that the files go to
   formats=[png,svg,pdf]       file formats of the static pictures
 
-Figures 1, 2 and 5 are computed on the spot: 1 takes about a minute, 5 half of that. The others are drawn from run
-records, and take these settings too:
+Figures 1, 2 and 5 are computed on the spot: 1 takes about a minute, 5 half of that. Figure 1 takes this setting too:
+
+  methods=[nash_mtl,fairgrad] which methods, in this order; one that is not the paper's takes some minutes
+
+The others are drawn from run records, and take these:
 
   root=runs                   where the run records are
   benchmark=qm9               another benchmark than the paper's; of 7 and 8 this panel alone
@@ -18,7 +21,7 @@ records, and take these settings too:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +52,7 @@ class FigureOptions(RunChoice):
 
 #: By the paper's number: from the options to pictures by file name without suffix; text is an HTML page.
 FIGURES: dict[int, Callable[[FigureOptions], Mapping[str, Figure | str]]] = {
-    1: lambda options: draw_figure_1(),
+    1: lambda options: draw_figure_1(options.methods),
     2: lambda options: draw_figure_2(),
     3: draw_figure_3,
     4: draw_figure_4,
@@ -59,9 +62,23 @@ FIGURES: dict[int, Callable[[FigureOptions], Mapping[str, Figure | str]]] = {
     8: draw_figure_8,
 }
 
+_OF_RUNS = {"root", "benchmark", "protocol"}
+#: Which settings of :class:`RunChoice` a figure makes something of.
+_TAKES: dict[int, set[str]] = {
+    1: {"methods"},
+    2: set(),
+    3: {*_OF_RUNS, "methods"},
+    4: _OF_RUNS,
+    5: set(),
+    6: _OF_RUNS,
+    7: {*_OF_RUNS, "methods"},
+    8: {*_OF_RUNS, "methods"},
+}
+
 
 def read_options(arguments: Sequence[str] | None = None) -> FigureOptions:
-    """``key=value`` arguments as options; raises :class:`UserError` for unknown keys and values that do not fit."""
+    """``key=value`` arguments as options; raises :class:`UserError` for unknown keys, values that do not fit
+    and settings that the figure has no use for."""
     choices: dict[str, Iterable[Any]] = {
         "figure": FIGURES,
         "formats": FORMATS,
@@ -71,6 +88,9 @@ def read_options(arguments: Sequence[str] | None = None) -> FigureOptions:
     options = parse_options(FigureOptions, arguments, choices=choices, description=__doc__)
     if not options.formats:
         raise UserError(f"formats is empty; choose from {', '.join(FORMATS)}.")
+    for entry in fields(RunChoice):
+        if getattr(options, entry.name) != entry.default and entry.name not in _TAKES[options.figure]:
+            raise UserError(f"figure {options.figure} has no use for {entry.name}; leave it out.")
     return options
 
 

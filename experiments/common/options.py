@@ -26,7 +26,7 @@ def parse_options(
     """``key=value`` arguments (default: the process's own) as an instance of the dataclass ``schema``.
 
     A field whose default is OmegaConf's ``MISSING`` must be given; a field that is itself a dataclass has keys with
-    a dot. Text is taken as it stands (a digest may look like a number), a list is written ``[a,b]``.
+    a dot. Text is taken as it stands (a digest may look like a number), a list is written ``[a,b]`` or ``a,b``.
     ``choices``: what a setting, or each entry of a list, may be. With ``-h`` or ``--help`` among the arguments,
     ``description`` (the command's docstring) is printed and the process ends.
     Raises :class:`UserError` for an unknown key, a value that does not fit its type or its choices, an empty text,
@@ -47,7 +47,7 @@ def parse_options(
         reason = None if key in known else f"{key} is unknown"
         try:
             if reason is None:
-                given = OmegaConf.create(value) if _is_list(types[key]) else value
+                given = OmegaConf.create(_in_brackets(value)) if _is_list(types[key]) else value
                 OmegaConf.update(config, key, given, force_add=False)
         except (OmegaConfBaseException, YAMLError) as error:
             reason = str(error).splitlines()[0]
@@ -79,6 +79,10 @@ def _settings(schema: type[Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{entry.name}.{name}", kind) for name, kind in _settings(types[entry.name]))
         else:
             yield entry.name, types[entry.name]
+
+
+def _in_brackets(value: str) -> str:
+    return value if value.startswith("[") or value == "null" else f"[{value}]"
 
 
 def _is_list(kind: Any) -> bool:

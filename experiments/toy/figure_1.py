@@ -6,6 +6,9 @@ darkens with its progress, its end (a white diamond) or, where the method has no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -15,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from experiments.common.errors import UserError
 from experiments.common.names import METHOD_NAMES
 from experiments.common.style import BLACK, GREY, VERMILION, new_figure
 from experiments.toy.problem import Toy
@@ -29,23 +33,34 @@ _LINES = 250  # drawn for one trajectory
 _COLUMNS = 4
 #: The paper's own panels first, then the others.
 _ORDER = ("ls", "mgda", "pcgrad", "cagrad", "nash_mtl", "imtl_g", "graddrop", "rlw", "dwa", "uw", "si")
-_REMARKS = {"uw": "× weights overflow", "si": "× a loss is not positive"}
+_REMARKS = {"uw": "× weights overflow", "si": "× a loss is not positive", "famo": "× a loss is negative"}
 
 
-def draw_figure_1(steps: int = STEPS) -> dict[str, Figure | str]:
-    """All methods' panels; ``steps`` fewer than the paper's 35,000 for a quick look."""
-    trajectories = run(_ORDER, steps=steps)
-    figure = new_figure(11.5, 8.6)
-    axes = figure.subplots(3, _COLUMNS, sharey=True)
-    for axis, key in zip(axes.flat, _ORDER, strict=False):
+def draw_figure_1(methods: Sequence[str] | None = None, steps: int = STEPS) -> dict[str, Figure | str]:
+    """A panel for each method, by default the paper's; ``steps`` fewer than the paper's 35,000 for a quick look.
+
+    Raises :class:`UserError` for STL.
+    """
+    shown = tuple(methods or _ORDER)
+    if "stl" in shown:
+        raise UserError(
+            "stl trains one task, which has no trajectory in the plane of two losses; leave it out of methods."
+        )
+    trajectories = run(shown, steps=steps)
+    n_rows = ceil((len(shown) + 1) / _COLUMNS)
+    figure = new_figure(11.5, 0.2 + 2.8 * n_rows)
+    axes = figure.subplots(n_rows, _COLUMNS, sharey=True, squeeze=False)
+    for axis, key in zip(axes.flat, shown, strict=False):
         draw_panel(axis, trajectories[key], METHOD_NAMES[key])
-        if key in _REMARKS:
+        if (trajectories[key].steps_made < steps).any() and key in _REMARKS:
             axis.set_title("")
             axis.set_title(METHOD_NAMES[key], loc="left")
             axis.set_title(_REMARKS[key], loc="right", color=VERMILION, size=8.5)  # no trajectory is there
     for axis in axes[:, 0]:
         axis.set_ylabel(r"$\ell_2$")
-    _draw_key(axes.flat[len(_ORDER)], steps)
+    _draw_key(axes.flat[len(shown)], steps)
+    for axis in axes.flat[len(shown) + 1 :]:
+        axis.set_axis_off()
     return {"figure_1": figure}
 
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from inspect import signature
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +26,15 @@ from numpy.typing import NDArray
 
 from experiments.common.names import PAPER_METHODS
 from experiments.toy.pairs import FROM_GRAMIAN, gramians_of
+from methods import METHODS, Method, NonFiniteGradient, get_method
 
 Array = NDArray[np.float64]
 
-#: The paper's methods but STL, which has one task.
+#: The paper's methods but STL, which has one task: those with a vectorised update.
 TOY_METHODS = tuple(key for key in PAPER_METHODS if key != "stl")
 
+#: Of a method's own parameters (UW's log-variances), as in the released code.
+METHOD_LEARNING_RATE = 0.025
 NASH_MAX_NORM = 1.0
 DWA_WINDOW = 25
 DWA_TEMPERATURE = 2.0
@@ -132,6 +137,52 @@ class NashMTL(FromGramian):
         return combined / np.maximum(length / NASH_MAX_NORM, 1.0), None
 
 
+class OnePoint:
+    """A method itself at one point: linear losses with the values and gradients there."""
+
+    def __init__(self, key: str, seed: int) -> None:
+        self.method = toy_method(key, seed)
+        parameters = self.method.parameters()
+        self.optimizer = torch.optim.Adam(parameters, lr=METHOD_LEARNING_RATE) if parameters else None
+        self.theta = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        self.ended = False
+
+    def __call__(self, losses: Array, gradients: Array) -> Array:
+        """The gradient of θ, ``[2]``, from losses ``[2]`` and task gradients ``[2, 2]``; NaN where there is none."""
+        if self.ended:
+            return np.full(2, np.nan)
+        linear = torch.from_numpy(losses) + torch.from_numpy(gradients) @ self.theta
+        try:
+            self.method.update(linear.detach())  # of the step before
+            self.method.backward(linear, shared_parameters=[self.theta])
+        except (ValueError, NonFiniteGradient):
+            self.ended = True
+            return np.full(2, np.nan)
+        if self.optimizer is not None:
+            self.optimizer.step()
+        assert self.theta.grad is not None
+        return self.theta.grad.numpy().copy()
+
+
+class PointByPoint(Update):
+    """Any method, such as one that came after the paper or a reader's own; tens of times slower."""
+
+    def __init__(self, n_points: int, seed: int, key: str) -> None:
+        super().__init__(n_points, seed)
+        self.points = [OnePoint(key, seed) for _ in range(n_points)]
+
+    def __call__(self, losses: Array, gradients: Array, log_variance: Array) -> tuple[Array, Array | None]:
+        return np.stack([at(*given) for at, *given in zip(self.points, losses, gradients, strict=True)]), None
+
+
+def toy_method(key: str, seed: int) -> Method:
+    """A method as the toy example takes it: with its default options, and two parameters that are all shared."""
+    options: dict[str, Any] = {"gradients": "shared"} if key == "imtl_g" else {}
+    if "seed" in signature(METHODS[key]).parameters:
+        options["seed"] = seed
+    return get_method(key, n_tasks=2, **options)
+
+
 _FROM_LOSSES: dict[str, type[Update]] = {
     "ls": LinearScalarization,
     "si": ScaleInvariant,
@@ -143,9 +194,12 @@ _FROM_LOSSES: dict[str, type[Update]] = {
 
 
 def make_update(key: str, n_points: int, seed: int = 0) -> Update:
-    """The method's update at ``n_points`` points. Raises ``ValueError`` for a method without one."""
+    """The method's update at ``n_points`` points. Raises ``ValueError`` for STL and for what is no method."""
+    if key == "stl" or key not in METHODS:
+        known = ", ".join(name for name in METHODS if name != "stl")
+        raise ValueError(f"method {key!r} is not in the toy example; choose from {known}.")
     if key not in TOY_METHODS:
-        raise ValueError(f"method {key!r} is not in the toy example; choose from {', '.join(TOY_METHODS)}.")
+        return PointByPoint(n_points, seed, key)
     if key in _FROM_LOSSES:
         return _FROM_LOSSES[key](n_points, seed)
     kind = NashMTL if key == "nash_mtl" else FromGramian

@@ -39,6 +39,17 @@ def test_trajectory_figures_are_drawn(draw, tmp_path: Path) -> None:
     assert 0.01 < (image < 0.5).any(axis=2).mean() < 0.9  # neither blank nor black
 
 
+def test_figure_1_shows_the_methods_that_are_named() -> None:
+    ((_, figure),) = draw_figure_1(["fairgrad", "nash_mtl", "famo", "ls"], steps=20).items()
+    assert [axis.get_title() or axis.get_title("left") for axis in figure.axes][:5] == [
+        "FairGrad",
+        "Nash-MTL",
+        "FAMO",
+        "LS",
+        "",
+    ]
+
+
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
     for folder in ("one", "other"):
         figures.main(["figure=2", f"out={tmp_path / folder}", "formats=[svg,pdf]"])
@@ -75,6 +86,10 @@ def test_thinning_keeps_both_ends_and_the_sharp_turns() -> None:
         (["2"], "argument '2' is not key=value"),
         (["figure=2", "formats=[gif]"], "choose from png, svg, pdf"),
         (["figure=2", "out=/dev/null/x"], "cannot write in /dev/null/x"),
+        (["figure=2", "methods=ls"], "figure 2 has no use for methods; leave it out"),
+        (["figure=1", "root=results"], "figure 1 has no use for root; leave it out"),
+        (["figure=4", "methods=[ls]"], "figure 4 has no use for methods; leave it out"),
+        (["figure=1", "methods=ls,stl"], "stl trains one task"),
     ],
 )
 def test_wrong_settings_end_with_one_line(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.toy import updates
 from experiments.toy.problem import STARTS
 from experiments.toy.trajectories import reference_run, run
 from experiments.toy.updates import TOY_METHODS, make_update
+from methods import METHODS
 
 STEPS = 100
 
@@ -33,6 +35,24 @@ def test_steps_are_the_plain_loops(vectorised: dict, key: str, start: int) -> No
         rtol=0.0,
         atol=1e-5 if by_rounding else 1e-6 if key == "uw" else 1e-10,
     )
+
+
+@pytest.mark.parametrize("key", [key for key in METHODS if key not in (*TOY_METHODS, "stl")])
+def test_methods_without_a_vectorised_update_make_the_plain_loops_steps(key: str) -> None:
+    found = run([key], steps=STEPS)[key]
+    for start, at in enumerate(STARTS):
+        expected = reference_run(key, at, steps=STEPS)
+        assert found.steps_made[start] == len(expected) - 1
+        np.testing.assert_allclose(found.points[: len(expected), start], expected, rtol=0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize("key", ["ls", "uw", "graddrop"])
+def test_a_method_asked_point_by_point_makes_its_vectorised_steps(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With parameters of its own and with random draws as well."""
+    expected = run([key], steps=50)[key]
+    monkeypatch.setattr(updates, "TOY_METHODS", ())
+    found = run([key], steps=50)[key]
+    np.testing.assert_allclose(found.points, expected.points, rtol=0.0, atol=1e-6 if key == "uw" else 1e-10)
 
 
 @pytest.mark.parametrize("key", ["ls", "pcgrad", "cagrad", "nash_mtl"])
