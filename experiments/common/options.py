@@ -82,7 +82,7 @@ def _settings(schema: type[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _in_brackets(value: str) -> str:
-    return value if value.startswith("[") or value == "null" else f"[{value}]"
+    return value if value.startswith("[") else f"[{value}]"
 
 
 def _is_list(kind: Any) -> bool:

@@ -49,7 +49,6 @@ def test_values_arrive_with_their_type() -> None:
 
 def test_a_list_needs_no_brackets() -> None:
     assert parse("benchmark=qm9", "formats=svg,png", "methods=ls") == Example("qm9", None, 1, ["svg", "png"], ["ls"])
-    assert parse("benchmark=qm9", "methods=null").methods is None
 
 
 def test_text_stays_as_it_was_written() -> None:
