@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from methods.arrays import Matrix, Vector
-from methods.bargaining import NashSolution, residual, solve_bargaining
+from methods.bargaining import BargainingSolution, residual, solve_bargaining
 from methods.ccp import solve_bargaining_ccp
 
 _CORRELATION = 0.9  # of a gradient's entries with those of the step before
@@ -42,7 +42,7 @@ def gramians(n_tasks: int, number: int, decades: float) -> Iterator[Matrix]:
 
 
 def measure(
-    solve: Callable[[Matrix, Vector], NashSolution], sequence: list[Matrix], repeats: int
+    solve: Callable[[Matrix, Vector], BargainingSolution], sequence: list[Matrix], repeats: int
 ) -> tuple[float, np.ndarray, float]:
     """Milliseconds a solve, residuals and iterations; ``solve`` takes a Gramian and the weights before."""
     alpha: Vector = np.ones(len(sequence[0]))
@@ -52,9 +52,9 @@ def measure(
         for _ in range(repeats):
             solution = solve(matrix, alpha)
         milliseconds.append(1e3 * (time.process_time() - started) / repeats)
-        residuals.append(residual(matrix, solution.alpha))
+        residuals.append(residual(matrix, solution.weights))
         iterations.append(solution.iterations)
-        alpha = solution.alpha if (solution.alpha > 0).all() else np.ones(len(matrix))
+        alpha = solution.weights if (solution.weights > 0).all() else np.ones(len(matrix))
     return float(np.median(milliseconds[1:])), np.array(residuals[1:]), float(np.median(iterations[1:]))
 
 

@@ -23,6 +23,6 @@ def plain_nash_backward(losses: Tensor, shared: Sequence[torch.nn.Parameter]) ->
         rows.append(torch.cat([g.flatten() for g in gradient]))
     matrix = torch.stack(rows)
     gramian = (matrix @ matrix.T).double().numpy()
-    weights = solve_bargaining_ccp(gramian, np.ones(len(losses)), 20).alpha
+    weights = solve_bargaining_ccp(gramian, np.ones(len(losses)), 20).weights
     (losses * torch.from_numpy(weights).float()).sum().backward()
     torch.nn.utils.clip_grad_norm_(shared, 1.0)

@@ -32,7 +32,7 @@ class AlignedMTL(GramianWeighting):
     * ``gradients`` = ``"shared"``; ``"representation"`` is the paper's Aligned-MTL-UB.
 
     The diagnostics hold ``rank``, the number of components that are left. A task whose gradient is zero has no part
-    in any of them and weight 0; without any gradient the weights are ``task_weights``.
+    in any of them; its weight, which moves its head alone, is its preference.
 
     Raises ``ValueError`` for an unknown scale mode, weights that are not K finite numbers of at least 0, and a
     tolerance outside [0, 1).
@@ -75,4 +75,4 @@ class AlignedMTL(GramianWeighting):
             "rmse": values.mean(),
         }[self.scale_mode]
         weights = vectors @ (np.sqrt(scale / values) * (vectors.T @ self.preferences))
-        return weights, {"rank": len(values)}
+        return np.where(np.diag(gramian) > 0.0, weights, self.preferences), {"rank": len(values)}

@@ -29,23 +29,26 @@ _LARGEST_WEIGHT = 1e9
 _LONGEST_STEP = 1e3
 
 
-class NashSolution(NamedTuple):
+class BargainingSolution(NamedTuple):
     """A solution of Mα = 1/α, or what stands in for one.
 
-    ``alpha`` ``[K]``, float64. ``status``:
+    ``weights`` ``[K]``: α, float64. ``status``:
 
     * ``"solved"``;
-    * ``"zero_gradient"``: tasks with a zero gradient cannot bargain and have weight 0, the others are solved;
+    * ``"zero_gradient"``: tasks with a zero gradient cannot bargain, the others are solved;
     * ``"stationary"``: a convex combination of the non-zero gradients vanishes, so that no direction improves
-      all tasks and no α exists; ``alpha`` is the weights of that combination, times the number of tasks in the
-      bargaining; tasks with a zero gradient have weight 0 here too;
-    * ``"not_converged"``: neither was reached to its tolerance; ``alpha`` as for ``"stationary"``.
+      all tasks and no α exists; ``weights`` are those of that combination, times the number of tasks in the
+      bargaining;
+    * ``"not_converged"``: neither was reached to its tolerance; ``weights`` as for ``"stationary"``.
+
+    A task with a zero gradient has weight 1: it adds nothing to Gα, and its head, which may be what keeps the
+    gradient at zero (a last layer that starts at zero), goes on.
 
     ``residual``: max|α∘(Mα) − 1| over the bargaining tasks, NaN where there is no solution.
     ``iterations``: Newton steps or convex problems.
     """
 
-    alpha: Vector
+    weights: Vector
     status: str
     residual: float
     iterations: int
@@ -59,7 +62,7 @@ def solve_nash(gramian: Tensor) -> Tensor:
     max|α∘(Mα) − 1| <= 1e-6 at any scale of the gradients.
 
     Raises ``ValueError`` where there is no solution: a zero or non-finite gradient, or a Pareto-stationary
-    point. :class:`methods.NashMTL` handles these cases instead, as :class:`NashSolution` says.
+    point. :class:`methods.NashMTL` handles these cases instead, as :class:`BargainingSolution` says.
     """
     solution = solve_bargaining(gramian.detach().double().cpu().numpy())
     if solution.status != "solved":
@@ -67,10 +70,10 @@ def solve_nash(gramian: Tensor) -> Tensor:
             f"the Nash bargaining problem has no solution for this Gramian ({solution.status}): a gradient is "
             "zero, or a convex combination of the gradients vanishes (a Pareto-stationary point)."
         )
-    return from_numpy(solution.alpha).to(gramian.device)
+    return from_numpy(solution.weights).to(gramian.device)
 
 
-def solve_bargaining(gramian: Matrix) -> NashSolution:
+def solve_bargaining(gramian: Matrix) -> BargainingSolution:
     """Solve the bargaining problem of a Gramian ``[K, K]`` (float64) by damped Newton, whatever the Gramian.
 
     Raises ``ValueError`` if the Gramian is not square or not finite.
@@ -79,28 +82,28 @@ def solve_bargaining(gramian: Matrix) -> NashSolution:
     return among_nonzero(gramian, _solve)
 
 
-def _solve(gramian: Matrix) -> NashSolution:
+def _solve(gramian: Matrix) -> BargainingSolution:
     """Solve for gradients none of which is zero."""
     length = np.sqrt(np.diag(gramian))
     scaled, iterations = _newton(cosines := gramian / np.outer(length, length))
     scaled_residual = residual(cosines, scaled)
     if scaled_residual <= RESIDUAL_TOLERANCE and (scaled > 0).all():  # rounding can make a Gramian indefinite
-        return NashSolution(scaled / length, "solved", scaled_residual, iterations)
+        return BargainingSolution(scaled / length, "solved", scaled_residual, iterations)
     return no_solution(gramian, iterations)
 
 
-def among_nonzero(gramian: Matrix, solve: Callable[[Matrix], NashSolution]) -> NashSolution:
-    """``solve`` the bargaining of the tasks whose gradient is not zero; the others have weight 0."""
+def among_nonzero(gramian: Matrix, solve: Callable[[Matrix], BargainingSolution]) -> BargainingSolution:
+    """``solve`` the bargaining of the tasks whose gradient is not zero; the others have weight 1."""
     bargaining = np.diag(gramian) > 0.0
     if bargaining.all():
         return solve(gramian)
-    alpha = np.zeros(len(gramian))
+    weights = np.ones(len(gramian))
     if not bargaining.any():
-        return NashSolution(alpha, "zero_gradient", 0.0, 0)
+        return BargainingSolution(weights, "zero_gradient", 0.0, 0)
     solution = solve(gramian[np.ix_(bargaining, bargaining)])
-    alpha[bargaining] = solution.alpha
+    weights[bargaining] = solution.weights
     status = "zero_gradient" if solution.status == "solved" else solution.status
-    return solution._replace(alpha=alpha, status=status)
+    return solution._replace(weights=weights, status=status)
 
 
 def residual(gramian: Matrix, alpha: Vector) -> float:
@@ -108,7 +111,7 @@ def residual(gramian: Matrix, alpha: Vector) -> float:
     return float(np.abs(alpha * (gramian @ alpha) - 1.0).max())
 
 
-def no_solution(gramian: Matrix, iterations: int) -> NashSolution:
+def no_solution(gramian: Matrix, iterations: int) -> BargainingSolution:
     """The shortest convex combination, with the status that its length earns."""
     squared_lengths = np.diag(gramian)
     shortest = min_norm_weights(gramian)
@@ -116,7 +119,7 @@ def no_solution(gramian: Matrix, iterations: int) -> NashSolution:
     scaled = shortest * np.sqrt(squared_lengths)
     cancelled = (shortest @ gramian @ shortest) / max(scaled.sum() ** 2, np.finfo(np.float64).tiny)
     status = "stationary" if cancelled <= STATIONARY_TOLERANCE else "not_converged"
-    return NashSolution(len(gramian) * shortest, status, float("nan"), iterations)
+    return BargainingSolution(len(gramian) * shortest, status, float("nan"), iterations)
 
 
 def _check(gramian: Matrix) -> None:
@@ -191,6 +194,8 @@ def _line_search(scaled: Matrix, products: Vector, change: Vector, decrement: fl
         ratio = change / (1.0 + step * change)
         first = step * curvature + slope - ratio.sum()
         second = curvature + ratio @ ratio
+        if not second > 0.0:  # rounding has made the Gramian indefinite
+            return step
         following = min(step - first / second, limit)
         if following <= 0:
             following = 0.5 * step

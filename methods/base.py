@@ -94,8 +94,8 @@ class Method(ABC):
         A parameter that no loss reaches gets ``.grad = None``; frozen parameters are left alone. Autocast is off
         within, whatever it is outside.
 
-        Raises :class:`NonFiniteLoss`, :class:`NonFiniteGradient` (both before anything is written) and
-        ``ValueError`` for a wrong number of losses or parameters that take no gradient.
+        Raises :class:`NonFiniteLoss`, :class:`NonFiniteGradient` and ``ValueError`` for a wrong number of losses or
+        parameters that take no gradient; nothing has then been written, and the method is as it was before.
         """
         task_losses = self._checked_losses(losses)
         shared = trainable(shared_parameters)
@@ -109,8 +109,13 @@ class Method(ABC):
         heads = [p for p in trainable(task_specific_parameters) if p not in known]
         if isinstance(representation, Tensor):
             representation = [representation]
-        with torch.autocast(task_losses[0].device.type, enabled=False):  # G·w is a product, which it would round
-            step = self._backward(task_losses, shared, heads, representation)
+        before = self.state_dict()
+        try:
+            with torch.autocast(task_losses[0].device.type, enabled=False):  # G·w is a product, which it would round
+                step = self._backward(task_losses, shared, heads, representation)
+        except Exception:
+            self._restore(before)
+            raise
         self._found = [weakref.ref(p) for p in found if p not in known]
         return step
 

@@ -7,13 +7,13 @@ import warnings
 import numpy as np
 
 from methods.arrays import Matrix, Vector
-from methods.bargaining import RESIDUAL_TOLERANCE, NashSolution, among_nonzero, no_solution, residual
+from methods.bargaining import RESIDUAL_TOLERANCE, BargainingSolution, among_nonzero, no_solution, residual
 
 _UNCHANGED = 1e-6  # relative change of the weights at which the sequence has converged
 _PRECISION = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}  # a flat optimum is found to their root
 
 
-def solve_bargaining_ccp(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
+def solve_bargaining_ccp(gramian: Matrix, start: Vector, max_steps: int) -> BargainingSolution:
     """Solve Mα = 1/α as Navon et al., ICML 2022, section 3.2 do, from ``start`` ``[K]`` (positive).
 
     With φ(α) = Σᵢ log αᵢ + log (Mα)ᵢ, each problem minimises Σᵢ (Mα)ᵢ + ⟨∇φ(αₜ), α⟩ subject to
@@ -32,7 +32,7 @@ def solve_bargaining_ccp(gramian: Matrix, start: Vector, max_steps: int) -> Nash
     return among_nonzero(gramian, lambda nonzero: _solve(nonzero, start, max_steps))
 
 
-def _solve(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
+def _solve(gramian: Matrix, start: Vector, max_steps: int) -> BargainingSolution:
     """The sequence for gradients none of which is zero."""
     import cvxpy  # takes a second to import, and only this solver needs it
 
@@ -69,4 +69,4 @@ def _solve(gramian: Matrix, start: Vector, max_steps: int) -> NashSolution:
     alpha = z / length
     remaining = residual(gramian, alpha)
     status = "solved" if remaining <= 10 * RESIDUAL_TOLERANCE else "not_converged"
-    return NashSolution(alpha, status, remaining, steps)
+    return BargainingSolution(alpha, status, remaining, steps)

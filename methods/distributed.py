@@ -8,6 +8,7 @@ ranks compute the same weights and write the same gradients, those of one proces
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,9 @@ class Ranks:
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
         self.group = group
         self.size = dist.get_world_size(group)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ranks:
+        return Ranks(self.group)  # a process group cannot be copied; the copies of a method share it
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over the ranks of a tensor that all of them have."""

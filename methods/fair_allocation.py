@@ -12,7 +12,7 @@ import numpy as np
 from methods.arrays import Matrix, Vector
 from methods.bargaining import (
     RESIDUAL_TOLERANCE,
-    NashSolution,
+    BargainingSolution,
     among_nonzero,
     newton_step,
     no_solution,
@@ -32,17 +32,18 @@ _LARGEST_CANCELLATION = 1e18
 _GROWTH, _SHORTEST_REST = 1e6, 1e-3
 
 
-def solve_fair_allocation(gramian: Matrix, alpha: float) -> NashSolution:
+def solve_fair_allocation(gramian: Matrix, alpha: float) -> BargainingSolution:
     """Weights w ``[K]`` with Mw = w^(−1/α) for a Gramian M ``[K, K]`` (float64) and 0 < α < ∞, whatever the Gramian.
 
     The equation is the optimality condition of the strictly convex problem min ½wᵀMw − Σ φ(wᵢ) with
     φ' = w^(−1/α), solved by damped Newton in relative coordinates, Δw/w, with every task's weight in units of what
     it would be alone, ‖gᵢ‖^(−2α/(1+α)).
 
-    The result is a :class:`methods.bargaining.NashSolution`, with w as its ``alpha`` and max|w^(1/α)∘(Mw) − 1| as
-    its ``residual``, at most 1e-6 where the status is ``"solved"``; the other statuses mean what they mean there.
-    α = 1 is handed to that module's solver. For other α the products Mw of gradients whose lengths are more than
-    some six decades apart can lose the digits that the tolerance asks for, which is then ``"not_converged"``.
+    The result is a :class:`methods.bargaining.BargainingSolution` with w as its ``weights`` and
+    max|w^(1/α)∘(Mw) − 1| as its ``residual``, at most 1e-6 where the status is ``"solved"``; the other statuses mean
+    what they mean there. α = 1 is handed to that module's solver. For other α the products Mw of gradients whose
+    lengths are more than some six decades apart can lose the digits that the tolerance asks for, which is then
+    ``"not_converged"``.
     """
     if alpha == 1.0:
         return solve_bargaining(gramian)
@@ -54,7 +55,7 @@ def fairness_residual(gramian: Matrix, weights: Vector, alpha: float) -> float:
     return float(np.abs(weights ** (1.0 / alpha) * (gramian @ weights) - 1.0).max())
 
 
-def _solve(gramian: Matrix, exponent: float) -> NashSolution:
+def _solve(gramian: Matrix, exponent: float) -> BargainingSolution:
     """Solve for gradients none of which is zero; ``exponent`` is 1/α."""
     length = np.sqrt(np.diag(gramian))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite counts as unsolved
@@ -63,7 +64,7 @@ def _solve(gramian: Matrix, exponent: float) -> NashSolution:
         scaled, worst, iterations = _newton(problem)
         weights = scaled * length ** (-2.0 / (1.0 + exponent))
     if worst <= RESIDUAL_TOLERANCE and (weights > 0.0).all() and np.isfinite(weights).all():
-        return NashSolution(weights, "solved", worst, iterations)
+        return BargainingSolution(weights, "solved", worst, iterations)
     return no_solution(gramian, iterations)
 
 
@@ -146,7 +147,7 @@ def _line_search(system: Matrix, step: Vector, root: Vector, missing: Vector, ex
         first = at * curvature + slope - float(square @ factor**-exponent)
         second = curvature + exponent * float((square * change) @ factor ** (-exponent - 1.0))
         low, high = (at, high) if first < 0.0 else (low, at)
-        following = at - first / second
+        following = at - first / second if second > 0.0 else low
         if not low < following < high:
             following = 0.5 * (low + high)
         if abs(following - at) <= 1e-2 * at:

@@ -44,4 +44,4 @@ class FairGrad(GramianWeighting):
     def solve(self, gramian: Matrix) -> tuple[Vector, dict[str, Any]]:
         solution = solve_fair_allocation(gramian, self.alpha)
         diagnostics = {"status": solution.status, "residual": solution.residual, "iterations": solution.iterations}
-        return solution.alpha, diagnostics
+        return solution.weights, diagnostics

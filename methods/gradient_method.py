@@ -168,24 +168,17 @@ class GradientMethod(Method):
             stacked = stacked * weights.to(stacked)
         return self._scalar_gradients(stacked.sum(), heads)
 
-    def _backward_weighted(
-        self,
-        losses: list[Tensor],
-        shared: list[Tensor],
-        heads: list[Tensor],
-        weights: Tensor,
-        diagnostics: dict[str, Any],
-    ) -> None:
-        """Write the gradients of Σ wₖ Lₖ with weights ``[K]`` that are known: one backward pass."""
+    def _weighted_gradients(
+        self, losses: list[Tensor], shared: list[Tensor], heads: list[Tensor], weights: Tensor
+    ) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """The gradients of Σ wₖ Lₖ with weights ``[K]`` that are known, of shared parameters and heads: one pass."""
         stacked = torch.stack(losses)
         objective = (stacked * weights.to(stacked)).sum()
         if self.weight_heads:
             gradients = self._scalar_gradients(objective, [*shared, *heads])
-            combined, head_gradients = gradients[: len(shared)], gradients[len(shared) :]
-        else:
-            combined = self._scalar_gradients(objective, shared, retain_graph=bool(heads))
-            head_gradients = self._head_gradients(losses, heads, None)
-        self._write(shared, combined, heads, head_gradients, diagnostics)
+            return gradients[: len(shared)], gradients[len(shared) :]
+        combined = self._scalar_gradients(objective, shared, retain_graph=bool(heads))
+        return combined, self._head_gradients(losses, heads, None)
 
     def _write(
         self,
@@ -279,15 +272,26 @@ class GramianWeighting(GradientMethod):
             )
         if not all(features.requires_grad for features in representation):
             raise ValueError("the representation does not require a gradient; pass the tensor that the heads read.")
-        gramian = self._task_gradients(losses, representation, retain_graph=True).gramian()
+        gradients = self._task_gradients(losses, representation, retain_graph=True)
+        gramian = gradients.gramian()
         if self.ranks is not None:
             # The features' rows lie spread over the ranks as the batch does. Of the whole batch's loss, the mean
             # of the ranks' losses, each row's gradient is 1/ranks of what its rank has.
             gramian = self.ranks.mean(gramian) / self.ranks.size
         step = self._weigh(gramian)
         assert step.weights is not None
-        self._backward_weighted(losses, shared, heads, step.weights, step.diagnostics)
+        combined, head_gradients = self._weighted_gradients(losses, shared, heads, step.weights)
+        if _reached(gradients.per_tensor) != _reached(combined):
+            raise ValueError(
+                "the losses reach the representation but no shared parameter (was it detached?), or the reverse; "
+                "pass the tensor that the heads read, with the graph that leads to the shared parameters."
+            )
+        self._write(shared, combined, heads, head_gradients, step.diagnostics)
         return step
+
+
+def _reached(gradients: Sequence[Tensor | None]) -> bool:
+    return any(gradient is not None for gradient in gradients)
 
 
 def check_gramian(gramian: Tensor) -> None:

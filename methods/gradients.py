@@ -35,14 +35,17 @@ class TaskGradients:
     n_tasks: int
 
     def gramian(self) -> Tensor:
-        """The Gramian GᵀG, ``[K, K]``, float64, on the gradients' device."""
+        """The Gramian GᵀG, ``[K, K]``, float64, on the first gradient's device."""
         present = [gradient for gradient in self.per_tensor if gradient is not None]
         device = present[0].device if present else None
         total = torch.zeros(self.n_tasks, self.n_tasks, dtype=torch.float64, device=device)
         for gradient in present:
-            for chunk in gradient.flatten(1).split(_GRAMIAN_CHUNK, dim=1):  # [K, <= 2^18]
+            for chunk in gradient.reshape(self.n_tasks, -1).split(_GRAMIAN_CHUNK, dim=1):  # [K, <= 2^18]
                 chunk = chunk.double()
-                total.addmm_(chunk, chunk.T)
+                if chunk.device == total.device:
+                    total.addmm_(chunk, chunk.T)
+                else:
+                    total += (chunk @ chunk.T).to(total.device)
         return total
 
     def combine(self, weights: Tensor) -> list[Tensor | None]:
@@ -83,7 +86,7 @@ def compute_task_gradients(
     a batching rule for every operation in the graph; ``"auto"`` is as :func:`choose_strategy` says.
     With ``retain_graph`` the graph survives, so that a further backward pass can follow.
 
-    Raises ``ValueError`` for an unknown strategy or a sparse gradient.
+    Raises ``ValueError`` for an unknown strategy and for a sparse or complex gradient.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r} is unknown; choose one of {', '.join(STRATEGIES)}.")
@@ -124,6 +127,7 @@ def _loop(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: boo
             if gradient is None:
                 continue
             _require_dense(gradient)
+            _require_real(gradient)
             rows = stacked[p]
             if rows is None:
                 rows = stacked[p] = gradient.new_zeros((n_tasks, *gradient.shape))
@@ -139,6 +143,7 @@ def _batched(losses: Sequence[Tensor], tensors: Sequence[Tensor], retain_graph: 
         gradients = torch.autograd.grad(stacked, tensors, cotangent, retain_graph=retain_graph, allow_unused=True)
         for gradient in gradients:
             _require_dense(gradient)
+            _require_real(gradient)
         reached[:] = [p for p, gradient in enumerate(gradients) if gradient is not None]
         return tuple(gradients[p] for p in reached)
 
@@ -182,6 +187,14 @@ def _require_dense(gradient: Tensor | None) -> None:
         )
 
 
+def _require_real(gradient: Tensor | None) -> None:
+    if gradient is not None and gradient.is_complex():
+        raise ValueError(
+            f"the gradient of a parameter of shape {list(gradient.shape)} is complex, of which the methods' inner "
+            "products are not defined; hold the parameter as real and imaginary parts (torch.view_as_complex)."
+        )
+
+
 def leaf_tensors(losses: Sequence[Tensor]) -> list[Tensor]:
     """All trainable leaf tensors that the losses depend on, found by walking the autograd graph."""
     ends = (node for node in _graph(losses) if type(node).__name__ == "AccumulateGrad")
@@ -213,10 +226,15 @@ def check_finite(gradients: Sequence[Tensor | None]) -> None:
 def write_gradients(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
     """Set ``.grad`` of each tensor, replacing what was there; ``None`` where no loss reaches it.
 
-    Raises :class:`NonFiniteGradient` if any is NaN or infinite, and then writes none of them.
+    A gradient lies in memory as its tensor does, as ``loss.backward()`` has it: a fused optimiser walks both as they
+    lie, and on a CPU takes one in another order (a transposed product, or one beside channels-last weights) for
+    other elements' without a word. Raises :class:`NonFiniteGradient` if any is NaN or infinite, and then writes none
+    of them.
     """
     check_finite(gradients)
     for tensor, gradient in zip(tensors, gradients, strict=True):
+        if gradient is not None and gradient.stride() != tensor.stride():
+            gradient = torch.empty_like(tensor).copy_(gradient)
         tensor.grad = gradient
 
 

@@ -22,6 +22,8 @@ class IMTLG(GramianWeighting):
     Where the projections can only be equal at zero, as of gradients that oppose each other exactly, the combination
     vanishes: of two such tasks the weights are inversely proportional to the gradients' lengths. Where no weights of
     sum one do that either, or a gradient is zero, all weights are 1/K and the diagnostics say ``solved=False``.
+    The projections may also be equal and negative, and the step then raises every loss: ``projection`` in the
+    diagnostics, in units of the shortest gradient's length, says so by its sign.
     Raises ``ValueError`` if the representation is wanted and not given.
     """
 
@@ -34,7 +36,8 @@ class IMTLG(GramianWeighting):
         solution = equal_projection_weights(gramian)
         if solution is None:
             return np.full(self.n_tasks, 1.0 / self.n_tasks), {"solved": False}
-        return solution, {"solved": True}
+        length = np.sqrt(np.diag(gramian))
+        return solution, {"solved": True, "projection": float((gramian @ solution / length).mean() / length.min())}
 
 
 def equal_projection_weights(gramian: Matrix) -> Vector | None:

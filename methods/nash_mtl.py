@@ -38,10 +38,10 @@ class NashMTL(GramianWeighting):
       reports to be six times as fast on QM9 and much worse. Gα then has another length than √K.
 
     The diagnostics of a step that solves hold ``status``, ``residual``, ``iterations`` and ``gramian``. Without a
-    solution the step is handled as the status says (see :class:`methods.bargaining.NashSolution`): a task with a zero
-    gradient sits out, its head included; at a Pareto-stationary point the weights are those of the
-    vanishing convex combination, with mean one over the tasks that do not sit out, so that the shared parameters rest
-    while the heads go on.
+    solution the step is handled as the status says (:class:`methods.bargaining.BargainingSolution`): a task with a
+    zero gradient sits out, with weight 1 for its head; at a Pareto-stationary point the weights are those of the
+    vanishing convex combination, with mean one over the tasks that do not sit out, so that the shared parameters
+    rest while the heads go on.
 
     >>> method = NashMTL(n_tasks=2)
     >>> method.weights(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))  # orthogonal gradients: αᵢ = 1/‖gᵢ‖
@@ -69,7 +69,7 @@ class NashMTL(GramianWeighting):
         self.update_weights_every = update_weights_every
         self.solver = solver
         self.ccp_steps = ccp_steps
-        self.step = 0
+        self.steps_made = 0
         self.alpha = torch.ones(n_tasks, dtype=torch.float64)
 
     def solve(self, gramian: Matrix) -> tuple[Vector, dict[str, Any]]:
@@ -80,7 +80,7 @@ class NashMTL(GramianWeighting):
         else:
             solution = solve_bargaining(gramian)
         diagnostics = {"status": solution.status, "residual": solution.residual, "iterations": solution.iterations}
-        return solution.alpha, diagnostics
+        return solution.weights, diagnostics
 
     def _backward(
         self,
@@ -93,22 +93,23 @@ class NashMTL(GramianWeighting):
             step = super()._backward(losses, shared, heads, representation)
         else:
             step = Step(weights.to(losses[0].device), {"status": "reused"})
-            self._backward_weighted(losses, shared, heads, weights, step.diagnostics)
+            combined, head_gradients = self._weighted_gradients(losses, shared, heads, weights)
+            self._write(shared, combined, heads, head_gradients, step.diagnostics)
         self._advance(step)
         return step
 
     def reused_weights(self) -> Tensor | None:
-        return None if self.step % self.update_weights_every == 0 else self.alpha.clone()
+        return None if self.steps_made % self.update_weights_every == 0 else self.alpha.clone()
 
     def _advance(self, step: Step) -> None:
         assert step.weights is not None
         self.alpha = step.weights.cpu().clone()
-        self.step += 1
+        self.steps_made += 1
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "step": self.step, "alpha": self.alpha.clone()}
+        return {**super().state_dict(), "step": self.steps_made, "alpha": self.alpha.clone()}
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        self.step = int(state["step"])
+        self.steps_made = int(state["step"])
         self.alpha = state["alpha"].double().cpu().clone()

@@ -10,18 +10,20 @@ from torch import Tensor, nn
 
 from experiments.common.config import OptimizerConfig
 from experiments.common.optimizer import make_optimizer
-from methods import Method, get_method
+from methods import METHODS, Method, get_method
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 16, 5))
 
 
-def step(model: nn.Module, method: Method, optimizer: torch.optim.Adam, seed: int) -> None:
+def step(model: nn.Sequential, method: Method, optimizer: torch.optim.Adam, seed: int) -> None:
     images = torch.rand(4, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
-    outputs = model(images)
-    method.backward([outputs.square().mean(), outputs.mean()], shared_parameters=model.parameters())
+    features = model[:3](images)
+    outputs = model[3](features)
+    losses = [outputs.square().mean(), outputs.mean()]
+    method.backward(losses, shared_parameters=model.parameters(), representation=features)
     optimizer.step()
 
 
@@ -37,25 +39,29 @@ def trained(fused: bool, method: str, channels_last: bool = False) -> list[Tenso
     return [parameter.detach() for parameter in [*model.parameters(), *chosen.parameters()]]
 
 
-@pytest.mark.parametrize("method", ["ls", "nash_mtl", "uw"])
+@pytest.mark.parametrize("method", [key for key in METHODS if key not in ("stl", "famo", "si")])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_fused_steps_are_the_same(method: str, channels_last: bool) -> None:
     for one, other in zip(trained(False, method), trained(True, method, channels_last), strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=1e-5)  # each step moves a parameter by up to 1e-2
 
 
-def test_a_gradient_in_another_order_is_that_of_its_parameter() -> None:
-    """Transposed, as that of a linear layer may be; the kernel itself would take one element's for another's."""
+@pytest.mark.parametrize("key", ["ls", "imtl_g", "nash_mtl"])
+def test_a_gradient_in_another_order_is_that_of_its_parameter(key: str) -> None:
+    """Transposed by a batched product; the fused kernel itself would take one element's for another's."""
     results = []
     for fused in (False, True):
-        weight = nn.Linear(3, 4, bias=False)
-        nn.init.zeros_(weight.weight)
-        config = OptimizerConfig(lr=0.1, method_lr=0.1, fused=fused)
-        optimizer = make_optimizer(weight, get_method("ls", 2), config)
-        weight.weight.grad = torch.arange(-5.0, 7.0).view(3, 4).T
-        optimizer.step()
-        results.append(weight.weight.detach())
-    assert results[0].unique().numel() > 1
+        weight = nn.Parameter(torch.arange(12.0).view(4, 3))
+        inputs = torch.arange(24.0).view(2, 4, 3).mT
+        method = get_method(key, 2)
+        optimizer = torch.optim.Adam([weight], lr=0.1, fused=fused)
+        for _ in range(3):
+            features = torch.bmm(inputs, weight.expand(2, 4, 3))
+            losses = [(features - 1.0).square().mean(), (features[..., 0] + 3.0).square().mean()]
+            method.backward(losses, shared_parameters=[weight], representation=features)
+            assert weight.grad is not None and weight.grad.stride() == weight.stride()
+            optimizer.step()
+        results.append(weight.detach())
     torch.testing.assert_close(results[1], results[0])
 
 

@@ -29,12 +29,12 @@ TOLERANCE = 1e-6
 def assert_solves(matrix: Matrix) -> None:
     solution = solve_bargaining(matrix)
     assert solution.status == "solved"
-    assert (solution.alpha > 0).all()
-    assert np.abs(solution.alpha * (matrix @ solution.alpha) - 1.0).max() <= TOLERANCE
+    assert (solution.weights > 0).all()
+    assert np.abs(solution.weights * (matrix @ solution.weights) - 1.0).max() <= TOLERANCE
 
 
 def direction(gradients: Matrix) -> np.ndarray:
-    return gradients @ solve_bargaining(gramian(gradients)).alpha
+    return gradients @ solve_bargaining(gramian(gradients)).weights
 
 
 # --- the equation Mα = 1/α ---
@@ -91,8 +91,8 @@ def test_reported_residual_is_the_residual() -> None:
     for seed in range(10):
         matrix = gramian(normal(seed, 7))
         solution = solve_bargaining(matrix)
-        assert solution.residual == pytest.approx(residual(matrix, solution.alpha), abs=1e-13)
-        assert residual(matrix, 1.1 * solution.alpha) == pytest.approx(0.21, abs=1e-6)
+        assert solution.residual == pytest.approx(residual(matrix, solution.weights), abs=1e-13)
+        assert residual(matrix, 1.1 * solution.weights) == pytest.approx(0.21, abs=1e-6)
 
 
 def test_takes_few_newton_steps() -> None:
@@ -119,7 +119,7 @@ def test_two_tasks_give_the_sum_of_the_normalised_gradients() -> None:
 @pytest.mark.parametrize("n_tasks", TASK_NUMBERS)
 def test_orthogonal_gradients_give_inverse_lengths(n_tasks: int) -> None:
     lengths = 10.0 ** np.linspace(-5, 5, n_tasks)
-    assert solve_bargaining(np.diag(lengths**2)).alpha == pytest.approx(1.0 / lengths, rel=1e-12)
+    assert solve_bargaining(np.diag(lengths**2)).weights == pytest.approx(1.0 / lengths, rel=1e-12)
 
 
 @pytest.mark.parametrize("n_tasks", TASK_NUMBERS)
@@ -133,7 +133,7 @@ def test_squared_length_is_the_number_of_tasks(n_tasks: int) -> None:
 def test_every_task_improves_by_the_inverse_of_its_weight(n_tasks: int) -> None:
     for seed in range(10):
         gradients = spread_scales(normal(seed, n_tasks), seed, decades=3)
-        alpha = solve_bargaining(gramian(gradients)).alpha
+        alpha = solve_bargaining(gramian(gradients)).weights
         improvement = gradients.T @ (gradients @ alpha)
         assert (improvement > 0).all()
         assert improvement == pytest.approx(1.0 / alpha, rel=1e-6)
@@ -156,8 +156,8 @@ def test_scale_invariance(seed: int, exponents: list[float]) -> None:
 @given(seed=st.integers(0, 2**20), order=st.integers(1, 12).flatmap(lambda k: st.permutations(range(k))))
 def test_permutation_equivariance(seed: int, order: list[int]) -> None:
     matrix = gramian(spread_scales(normal(seed, len(order)), seed, decades=2))
-    alpha = solve_bargaining(matrix).alpha
-    permuted = solve_bargaining(matrix[np.ix_(order, order)]).alpha
+    alpha = solve_bargaining(matrix).weights
+    permuted = solve_bargaining(matrix[np.ix_(order, order)]).weights
     assert permuted == pytest.approx(alpha[list(order)], rel=1e-8)
 
 
@@ -167,7 +167,7 @@ def test_symmetry_of_interchangeable_tasks() -> None:
             matrix = np.full((n_tasks, n_tasks), cosine)
             np.fill_diagonal(matrix, 1.0)
             expected = 1.0 / np.sqrt(1.0 + (n_tasks - 1) * cosine)
-            assert solve_bargaining(matrix).alpha == pytest.approx(np.full(n_tasks, expected), rel=1e-10)
+            assert solve_bargaining(matrix).weights == pytest.approx(np.full(n_tasks, expected), rel=1e-10)
 
 
 def sphere(dimension: int) -> np.ndarray:
@@ -221,7 +221,7 @@ def test_agrees_with_a_conic_solver_on_the_convex_problem(n_tasks: int) -> None:
         alpha = cvxpy.Variable(n_tasks)
         objective = 0.5 * cvxpy.sum_squares(gradients @ alpha) - cvxpy.sum(cvxpy.log(alpha))
         cvxpy.Problem(cvxpy.Minimize(objective)).solve(solver=cvxpy.CLARABEL)
-        assert solve_bargaining(gramian(gradients)).alpha == pytest.approx(alpha.value, rel=1e-4)
+        assert solve_bargaining(gramian(gradients)).weights == pytest.approx(alpha.value, rel=1e-4)
 
 
 # --- no solution ---
@@ -241,9 +241,11 @@ def test_a_task_with_a_zero_gradient_sits_out(solver: str) -> None:
     gradients[:, 2] = 0.0
     solution = solve(gramian(gradients), solver)
     assert solution.status == "zero_gradient"
-    assert solution.alpha[2] == 0.0
+    assert solution.weights[2] == 1.0
     others = [0, 1, 3]
-    assert solution.alpha[others] == pytest.approx(solve_bargaining(gramian(gradients[:, others])).alpha, rel=1e-4)
+    assert solution.weights[others] == pytest.approx(
+        solve_bargaining(gramian(gradients[:, others])).weights, rel=1e-4
+    )
     assert solution.residual <= 1e-5
 
 
@@ -251,7 +253,7 @@ def test_a_task_with_a_zero_gradient_sits_out(solver: str) -> None:
 def test_all_gradients_zero(solver: str) -> None:
     solution = solve(np.zeros((3, 3)), solver)
     assert solution.status == "zero_gradient"
-    assert solution.alpha.tolist() == [0.0, 0.0, 0.0]
+    assert solution.weights.tolist() == [1.0, 1.0, 1.0]
 
 
 @solvers
@@ -262,9 +264,9 @@ def test_exactly_opposing_gradients_are_stationary(ratio: float, solver: str) ->
     solution = solve(gramian(gradients), solver)
     if solver == "newton" or ratio == 1.0:  # the sequence may stop early at scales it cannot handle, and says so
         assert solution.status == "stationary"
-        assert solution.alpha == pytest.approx(2.0 * np.array([ratio, 1.0]) / (1.0 + ratio), rel=1e-9)
+        assert solution.weights == pytest.approx(2.0 * np.array([ratio, 1.0]) / (1.0 + ratio), rel=1e-9)
         assert np.isnan(solution.residual)
-    assert np.isfinite(solution.alpha).all()
+    assert np.isfinite(solution.weights).all()
 
 
 @pytest.mark.parametrize("n_tasks", [2, 3, 11])
@@ -274,10 +276,10 @@ def test_pareto_stationary_gradients(n_tasks: int, decades: int) -> None:
         gradients = spread_scales(pareto_stationary(seed, n_tasks), seed, decades)
         solution = solve_bargaining(gramian(gradients))
         assert solution.status == "stationary"
-        assert solution.alpha.sum() == pytest.approx(n_tasks)
-        assert (solution.alpha >= 0).all()
-        parts = np.linalg.norm(gradients, axis=0) * solution.alpha
-        assert np.linalg.norm(gradients @ solution.alpha) <= 1e-6 * parts.sum()
+        assert solution.weights.sum() == pytest.approx(n_tasks)
+        assert (solution.weights >= 0).all()
+        parts = np.linalg.norm(gradients, axis=0) * solution.weights
+        assert np.linalg.norm(gradients @ solution.weights) <= 1e-6 * parts.sum()
 
 
 def test_stationary_tasks_beside_one_with_a_zero_gradient() -> None:
@@ -286,7 +288,7 @@ def test_stationary_tasks_beside_one_with_a_zero_gradient() -> None:
     gradients = np.stack([gradient, np.zeros_like(gradient), -gradient], axis=1)
     solution = solve_bargaining(gramian(gradients))
     assert solution.status == "stationary"
-    assert solution.alpha == pytest.approx([1.0, 0.0, 1.0])
+    assert solution.weights == pytest.approx([1.0, 1.0, 1.0])
 
 
 def vanishing_combination_exists(gradients: Matrix) -> bool:
@@ -311,13 +313,13 @@ def test_small_integer_gradients_get_the_right_status(columns: list[list[int]]) 
     moving = gradients[:, ~zero]
     if moving.size and vanishing_combination_exists(moving):
         assert solution.status == "stationary"
-        assert np.linalg.norm(gradients @ solution.alpha) <= 1e-6
-        assert solution.alpha.sum() == pytest.approx((~zero).sum())
+        assert np.linalg.norm(gradients @ solution.weights) <= 1e-6
+        assert solution.weights[~zero].sum() == pytest.approx((~zero).sum())
     else:
         assert solution.status == ("zero_gradient" if zero.any() else "solved")
         if moving.size:
-            assert residual(gramian(moving), solution.alpha[~zero]) <= TOLERANCE
-    assert (solution.alpha[zero] == 0).all()
+            assert residual(gramian(moving), solution.weights[~zero]) <= TOLERANCE
+    assert (solution.weights[zero] == 1).all()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -351,8 +353,8 @@ def test_indefinite_matrices_never_give_negative_weights() -> None:
         if (np.diag(matrix) <= 0).any():
             continue
         solution = solve_bargaining(matrix)
-        assert np.isfinite(solution.alpha).all()
-        assert (solution.alpha >= 0).all()
+        assert np.isfinite(solution.weights).all()
+        assert (solution.weights >= 0).all()
 
 
 # --- the method's use of the solver ---

@@ -20,7 +20,7 @@ def next_weights(matrix: Matrix, alpha: np.ndarray) -> np.ndarray:
     """
     slope = 1.0 / alpha + matrix @ (1.0 / (matrix @ alpha))
     objective = matrix.sum(axis=0) + slope
-    start = np.log(1.5 * solve_bargaining(matrix).alpha)  # inside: every product is 1.5²
+    start = np.log(1.5 * solve_bargaining(matrix).weights)  # inside: every product is 1.5²
     unit = objective @ np.exp(start)
     found = minimize(
         lambda u: objective @ np.exp(u) / unit,
@@ -53,7 +53,7 @@ def test_iterates_are_those_of_the_problem_as_stated(n_tasks: int, scale: float,
     for _ in range(steps):
         alpha = next_weights(matrix, alpha)
     ours = solve_bargaining_ccp(matrix, np.ones(n_tasks), steps)
-    assert ours.alpha == pytest.approx(alpha, rel=1e-4)
+    assert ours.weights == pytest.approx(alpha, rel=1e-4)
 
 
 def test_the_sequence_depends_on_the_gradients_scale() -> None:
@@ -61,7 +61,7 @@ def test_the_sequence_depends_on_the_gradients_scale() -> None:
     short, long = (solve_bargaining_ccp(conflicting(3, scale), np.ones(3), 20) for scale in (1.0, 100.0))
     assert (short.status, long.status) == ("solved", "not_converged")
     assert long.residual > 0.5
-    assert long.residual == pytest.approx(residual(conflicting(3, 100.0), long.alpha))
+    assert long.residual == pytest.approx(residual(conflicting(3, 100.0), long.weights))
 
 
 @pytest.mark.parametrize("n_tasks", [2, 3, 11, 20])
@@ -71,15 +71,15 @@ def test_agrees_with_newton_on_well_scaled_gramians(n_tasks: int) -> None:
     sequence = solve_bargaining_ccp(matrix, np.ones(n_tasks), max_steps=20)
     assert sequence.status == "solved"
     assert 1 <= sequence.iterations <= 20
-    assert sequence.alpha == pytest.approx(exact.alpha, rel=1e-6)
+    assert sequence.weights == pytest.approx(exact.weights, rel=1e-6)
 
 
 def test_after_one_step_it_is_an_iterate_with_its_residual() -> None:
     matrix = conflicting(3, 100.0)
     solution = solve_bargaining_ccp(matrix, np.full(3, 1.0), max_steps=1)
     assert (solution.iterations, solution.status) == (1, "not_converged")
-    assert (solution.alpha > 0).all()
-    assert solution.residual == pytest.approx(residual(matrix, solution.alpha))
+    assert (solution.weights > 0).all()
+    assert solution.residual == pytest.approx(residual(matrix, solution.weights))
 
 
 def test_the_method_starts_from_the_previous_weights() -> None:
@@ -88,5 +88,5 @@ def test_the_method_starts_from_the_previous_weights() -> None:
     for previous in ([100.0, 1.0, 0.01, 1.0], solve_nash(matrix).tolist()):
         method.alpha = torch.tensor(previous, dtype=torch.float64)
         expected = solve_bargaining_ccp(matrix.numpy(), np.array(previous), 1)
-        assert method.weights(matrix).tolist() == expected.alpha.tolist()
+        assert method.weights(matrix).tolist() == expected.weights.tolist()
     assert expected.residual < 1e-6

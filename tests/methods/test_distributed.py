@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,13 @@ def test_ranks_train_as_one_process_does(ranks: list[dict[str, Any]], variant: s
         torch.testing.assert_close(
             first[name], value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
         )
+
+
+def test_the_copies_of_a_method_share_its_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    group: Any = (number for number in ())  # as a process group, nothing that can be copied
+    monkeypatch.setattr(dist, "get_world_size", lambda _: 2)
+    copied = copy.deepcopy(get_method("nash_mtl", 2).distribute(group))
+    assert copied.ranks is not None and copied.ranks.group is group and copied.ranks.size == 2
 
 
 def test_every_rank_fails_where_one_does(ranks: list[dict[str, Any]]) -> None:

@@ -206,6 +206,46 @@ def test_a_detached_representation(key: str) -> None:
         problem.backward(method, losses, representation=problem.features.detach())
 
 
+@pytest.mark.parametrize("key", GRAMIAN_METHODS)
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_a_representation_that_the_trunk_or_the_heads_do_not_know(key: str, cut_off: bool) -> None:
+    """Detached and made a leaf again, so that the trunk would not train; or another tensor than the heads read."""
+    problem, method = Problem(2), make(key, 2, gradients="representation")
+    losses = problem.losses()
+    features = problem.features
+    if cut_off:
+        features = features.detach().requires_grad_()
+        losses = [(features @ head).square().mean() for head in problem.heads]
+    with pytest.raises(ValueError, match=r"no shared parameter \(was it detached"):
+        problem.backward(method, losses, representation=features if cut_off else features.relu())
+    assert all(p.grad is None for p in problem.parameters())
+
+
+@pytest.mark.parametrize("key", GRADIENT_METHODS)
+@pytest.mark.parametrize("strategy", ["loop", "batched"])
+def test_complex_parameters_are_refused_where_inner_products_are_needed(key: str, strategy: str) -> None:
+    weight = nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    features = (torch.ones(2, 2, dtype=torch.complex64) @ weight).abs()
+    losses = [features.square().mean(), features.mean()]
+    options = {"gradients": "shared"} if key in GRAMIAN_METHODS else {}
+    with pytest.raises(ValueError, match=r"shape \[2, 2\] is complex.*view_as_complex"):
+        make(key, 2, task_gradients=strategy, **options).backward(losses, shared_parameters=[weight])
+    assert weight.grad is None
+
+
+@every_method
+def test_a_refused_step_leaves_the_method_as_it_was(key: str) -> None:
+    problem, method = Problem(2), make(key, 2)
+    for _ in range(2):
+        problem.backward(method)
+    before = method.state_dict()
+    losses = problem.losses()
+    with pytest.raises(NonFiniteGradient):
+        problem.backward(method, [loss + nan_gradient(problem.bias).sum() for loss in losses])
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, before[name]) if isinstance(value, Tensor) else value == before[name], name
+
+
 @pytest.mark.parametrize("losses_at", [0, 1])
 @every_method
 def test_sparse_gradients_are_refused_in_one_sentence(key: str, losses_at: int) -> None:

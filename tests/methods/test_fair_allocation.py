@@ -21,8 +21,8 @@ every_alpha = pytest.mark.parametrize("alpha", ALPHAS)
 def assert_solves(matrix: Matrix, alpha: float) -> None:
     solution = solve_fair_allocation(matrix, alpha)
     assert solution.status == "solved"
-    assert (solution.alpha > 0).all() and solution.residual <= 1e-6
-    assert fairness_residual(matrix, solution.alpha, alpha) <= 1e-6
+    assert (solution.weights > 0).all() and solution.residual <= 1e-6
+    assert fairness_residual(matrix, solution.weights, alpha) <= 1e-6
 
 
 @every_size
@@ -46,8 +46,8 @@ def test_solves_lengths_six_decades_apart(n_tasks: int, alpha: float) -> None:
 @pytest.mark.parametrize("scale", [1e-8, 1e8])
 def test_solves_at_any_common_scale(n_tasks: int, alpha: float, scale: float) -> None:
     """Gradients times s have weights times s^(−2α/(1+α))."""
-    plain = solve_fair_allocation(gramian(normal(0, n_tasks)), alpha).alpha
-    scaled = solve_fair_allocation(gramian(scale * normal(0, n_tasks)), alpha).alpha
+    plain = solve_fair_allocation(gramian(normal(0, n_tasks)), alpha).weights
+    scaled = solve_fair_allocation(gramian(scale * normal(0, n_tasks)), alpha).weights
     assert scaled == pytest.approx(plain * scale ** (-2.0 * alpha / (1.0 + alpha)), rel=1e-6)
 
 
@@ -77,9 +77,9 @@ def test_alpha_one_is_nashs_solution(n_tasks: int) -> None:
     """By this solver too, which hands the case over: two ways to the same numbers."""
     for seed in range(10):
         for gradients in (normal(seed, n_tasks), spread_scales(normal(seed, n_tasks), seed, decades=3)):
-            nash = solve_bargaining(gramian(gradients)).alpha
-            assert _solve(gramian(gradients), 1.0).alpha == pytest.approx(nash, rel=1e-8)
-            assert np.array_equal(solve_fair_allocation(gramian(gradients), 1.0).alpha, nash)
+            nash = solve_bargaining(gramian(gradients)).weights
+            assert _solve(gramian(gradients), 1.0).weights == pytest.approx(nash, rel=1e-8)
+            assert np.array_equal(solve_fair_allocation(gramian(gradients), 1.0).weights, nash)
 
 
 @every_alpha
@@ -93,8 +93,10 @@ def test_orthogonal_gradients_have_a_closed_form(alpha: float) -> None:
 @every_alpha
 def test_the_order_of_the_tasks_does_not_matter(alpha: float) -> None:
     matrix, order = gramian(normal(3, 5)), np.array([3, 0, 4, 1, 2])
-    weights = solve_fair_allocation(matrix, alpha).alpha
-    assert solve_fair_allocation(matrix[np.ix_(order, order)], alpha).alpha == pytest.approx(weights[order], rel=1e-8)
+    weights = solve_fair_allocation(matrix, alpha).weights
+    assert solve_fair_allocation(matrix[np.ix_(order, order)], alpha).weights == pytest.approx(
+        weights[order], rel=1e-8
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.5, 2.0, 5.0])
@@ -105,7 +107,7 @@ def test_it_maximises_fairness_over_the_ball(alpha: float) -> None:
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     for seed in range(5):
         gradients = random.normal(size=(3, 3)) + 0.4
-        ours = gradients @ solve_fair_allocation(gramian(gradients), alpha).alpha
+        ours = gradients @ solve_fair_allocation(gramian(gradients), alpha).weights
         ours /= np.linalg.norm(ours)
         utilities = directions @ gradients
         utilities = utilities[(utilities > 0).all(axis=1)]
@@ -118,13 +120,13 @@ def test_it_maximises_fairness_over_the_ball(alpha: float) -> None:
 
 def test_a_large_alpha_is_the_largest_smallest_improvement() -> None:
     gradients = normal(1, 3) + 0.3
-    ours = gradients @ solve_fair_allocation(gramian(gradients), 200.0).alpha
+    ours = gradients @ solve_fair_allocation(gramian(gradients), 200.0).weights
     best = gradients @ min_norm_weights(gramian(gradients))
     assert ours @ best / np.linalg.norm(ours) / np.linalg.norm(best) > 0.999
 
 
 def test_a_small_alpha_is_the_plain_sum() -> None:
-    weights = solve_fair_allocation(gramian(0.1 * normal(1, 3) + 0.3), 0.05).alpha
+    weights = solve_fair_allocation(gramian(0.1 * normal(1, 3) + 0.3), 0.05).weights
     assert weights == pytest.approx(np.ones(3), rel=0.15)
 
 
@@ -134,8 +136,8 @@ def test_a_pareto_stationary_point_is_seen(n_tasks: int, alpha: float) -> None:
     for seed in range(5):
         matrix = gramian(pareto_stationary(seed, n_tasks))
         solution = solve_fair_allocation(matrix, alpha)
-        assert solution.status == "stationary" and solution.alpha.sum() == pytest.approx(n_tasks)
-        assert np.sqrt(max(solution.alpha @ matrix @ solution.alpha, 0.0)) <= 1e-6 * np.sqrt(matrix.max())
+        assert solution.status == "stationary" and solution.weights.sum() == pytest.approx(n_tasks)
+        assert np.sqrt(max(solution.weights @ matrix @ solution.weights, 0.0)) <= 1e-6 * np.sqrt(matrix.max())
 
 
 @every_alpha
@@ -144,9 +146,9 @@ def test_a_zero_gradient_sits_out(alpha: float) -> None:
     padded = np.zeros((4, 4))
     padded[np.ix_([0, 1, 3], [0, 1, 3])] = matrix
     solution = solve_fair_allocation(padded, alpha)
-    assert solution.status == "zero_gradient" and solution.alpha[2] == 0.0
-    assert solution.alpha[[0, 1, 3]] == pytest.approx(solve_fair_allocation(matrix, alpha).alpha)
-    assert solve_fair_allocation(np.zeros((2, 2)), alpha).alpha.tolist() == [0.0, 0.0]
+    assert solution.status == "zero_gradient" and solution.weights[2] == 1.0
+    assert solution.weights[[0, 1, 3]] == pytest.approx(solve_fair_allocation(matrix, alpha).weights)
+    assert solve_fair_allocation(np.zeros((2, 2)), alpha).weights.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 2.0, 10.0, 100.0])
@@ -156,5 +158,5 @@ def test_whatever_the_scales_the_status_means_what_it_says(alpha: float) -> None
         matrix = gramian(spread_scales(with_cosine(seed, 5, -1.0 + 1e-6), seed, decades=8))
         solution = solve_fair_allocation(matrix, alpha)
         assert solution.status in ("solved", "stationary", "not_converged")
-        assert np.isfinite(solution.alpha).all() and (solution.alpha >= 0).all()
+        assert np.isfinite(solution.weights).all() and (solution.weights >= 0).all()
         assert (solution.status == "solved") == (solution.residual <= 1e-6)

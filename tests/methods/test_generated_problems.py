@@ -238,9 +238,9 @@ def test_a_solved_bargaining_is_solved(gradients: Matrix) -> None:
     gramian = gradients.T @ gradients
     solution = solve_bargaining(gramian)
     bargaining = np.diag(gramian) > 0
-    assert (solution.alpha[~bargaining] == 0).all()
+    assert (solution.weights[~bargaining] == 1).all()
     if solution.status == "solved" or (solution.status == "zero_gradient" and bargaining.any()):
-        inner, alpha = gramian[np.ix_(bargaining, bargaining)], solution.alpha[bargaining]
+        inner, alpha = gramian[np.ix_(bargaining, bargaining)], solution.weights[bargaining]
         assert (alpha > 0).all()
         assert residual(inner, alpha) <= 10 * RESIDUAL_TOLERANCE
     else:

@@ -76,9 +76,19 @@ def test_opposing_gradients_cancel(gradients: list[list[float]], expected: list[
     """Equal weights would make a step along the longer gradient where no step helps both."""
     matrix = np.array(gradients)
     weights, diagnostics = IMTLG(matrix.shape[1]).weights_and_diagnostics(torch.from_numpy(gramian(matrix)))
-    assert diagnostics == {"solved": True}
+    assert diagnostics == {"solved": True, "projection": pytest.approx(0.0, abs=1e-9)}
     assert weights.numpy() == pytest.approx(np.array(expected), rel=1e-9, abs=1e-12)
     assert np.abs(matrix @ weights.numpy()).max() < 1e-12 * np.abs(matrix).max()
+
+
+def test_equal_projections_may_all_be_negative_and_the_diagnostics_say_so() -> None:
+    """The method as its paper has it: this step raises all three losses."""
+    gradients = np.array([[4.3, -2.0, 0.1], [1.4, 2.1, 0.3], [-0.8, -0.2, 0.2]])
+    weights, diagnostics = IMTLG(3).weights_and_diagnostics(torch.from_numpy(gramian(gradients)))
+    lengths = np.linalg.norm(gradients, axis=0)
+    products = gradients.T @ gradients @ weights.numpy()
+    assert (products < 0).all() and weights.sum() == pytest.approx(1.0)
+    assert products / lengths == pytest.approx(np.full(3, diagnostics["projection"] * lengths.min()))
 
 
 @pytest.mark.parametrize("angle", [1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 0.0])

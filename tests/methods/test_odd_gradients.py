@@ -87,8 +87,8 @@ def test_nash_leaves_out_a_task_with_a_zero_gradient() -> None:
     problem, without = Problem(3), Problem(3)
     step = problem.backward(make("nash_mtl", 3), [*problem.losses()[:2], (problem.heads[2] ** 2).sum()])
     assert step.diagnostics["status"] == "zero_gradient"
-    assert step.weights[2] == 0.0
-    assert not problem.heads[2].grad.any()
+    assert step.weights[2] == 1.0
+    assert torch.equal(problem.heads[2].grad, 2.0 * problem.heads[2])
     without.backward(make("nash_mtl", 2), without.losses()[:2])
     assert problem.written() == pytest.approx(without.written())
 
@@ -108,13 +108,29 @@ def test_no_task_reaches_the_shared_parameters(key: str, options: dict[str, Any]
     assert all(head.grad is not None for head in problem.heads)
 
 
+@every_case
+@pytest.mark.parametrize("zero", [[2], [0, 1, 2]])
+def test_a_head_that_starts_at_zero_is_trained(key: str, options: dict[str, Any], zero: list[int]) -> None:
+    """A zero last layer is what makes its task's shared gradient zero: it must not stay so for ever."""
+    if key == "stl":
+        zero = [2]
+    problem, method = Problem(3), make(key, 3, **options)
+    with torch.no_grad():
+        for k in zero:
+            problem.heads[k].zero_()
+    optimiser = torch.optim.Adam([*problem.shared(), *problem.heads, *method.parameters()], lr=0.01)
+    for _ in range(10):
+        problem.backward(method)
+        optimiser.step()
+    assert all(bool(problem.heads[k].any()) for k in zero)
+
+
 def test_fairgrad_and_aligned_mtl_leave_out_a_task_with_a_zero_gradient() -> None:
-    """Its head goes on: theirs are not weighted."""
     for key in ("fairgrad", "aligned_mtl"):
         problem, without = Problem(3), Problem(3)
         step = problem.backward(make(key, 3), [*problem.losses()[:2], (problem.heads[2] ** 2).sum()])
         assert step.diagnostics.get("status", "zero_gradient") == "zero_gradient"
-        assert step.weights[2] == pytest.approx(0.0, abs=1e-12)
+        assert step.weights[2] == 1.0
         assert problem.heads[2].grad.any()
         without.backward(make(key, 2), without.losses()[:2])
         assert problem.written() == pytest.approx(without.written())

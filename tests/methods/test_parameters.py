@@ -101,6 +101,22 @@ def test_frozen_unused_and_unreached_parameters(variant: str) -> None:
 
 
 @every_variant
+def test_a_scalar_among_the_shared_parameters(variant: str) -> None:
+    """Of shape [], as a learned temperature: the same numbers as of shape [1]."""
+    written = []
+    for shape in ((), (1,)):
+        problem, method = Problem(3), make_variant(variant, 3)
+        temperature = nn.Parameter(torch.full(shape, 1.5, dtype=torch.float64))
+        for _ in range(2):
+            losses = [loss * temperature.sum() for loss in problem.losses()]
+            shared = [*problem.shared(), temperature]
+            method.backward(losses, shared_parameters=shared, representation=problem.features)
+        assert temperature.grad is not None and temperature.grad.shape == shape
+        written.append(np.append(problem.written(), temperature.grad.item()))
+    assert written[0] == pytest.approx(written[1], rel=1e-12)
+
+
+@every_variant
 def test_gradients_are_replaced_not_accumulated(variant: str) -> None:
     problem, fresh = Problem(3), Problem(3)
     for parameter in problem.parameters():

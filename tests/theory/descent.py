@@ -83,9 +83,9 @@ def descend(problem: SmoothProblem, start: Array, steps: int, tolerance: float =
         solution = solve_bargaining(gramian)
         if solution.status != "solved":
             break
-        size = 1.0 / (problem.smoothness * len(losses) * solution.alpha.max())
-        promised.append(0.5 * size / solution.alpha)
-        theta = theta - size * (solution.alpha @ gradients)
+        size = 1.0 / (problem.smoothness * len(losses) * solution.weights.max())
+        promised.append(0.5 * size / solution.weights)
+        theta = theta - size * (solution.weights @ gradients)
     return Descent(*map(np.array, (points, all_losses, promised, certificate)))
 
 
