@@ -53,7 +53,7 @@ def describe_official(source: Path, normals: Path | None = None) -> Description:
         }
         if shapes != expected:
             raise UserError(f"{source} has arrays {shapes}, expected {expected}; it is not the labelled NYUv2 set")
-    splits = _meta(source, "splits.mat")
+    splits = _meta(source, "splits.mat", "trainNdxs", "testNdxs")
     train, test = (splits[name].ravel().astype(int).tolist() for name in ("trainNdxs", "testNdxs"))
     if set(train) & set(test) or not train or not test or not set(train + test) <= set(range(1, count + 1)):
         raise UserError(f"the split in splits.mat beside {source} does not fit its {count} frames")
@@ -72,7 +72,9 @@ def describe_official(source: Path, normals: Path | None = None) -> Description:
 
 def official_frames(source: Path, description: Description, normals: Path | None = None) -> Iterator[PackedFrame]:
     """The frames in the order of their numbers; raises :class:`UserError` for the first bad one."""
-    to_forty = np.concatenate([[0], _meta(source, "classMapping40.mat")["mapClass"].ravel()]).astype(np.int64)
+    to_forty = np.concatenate([[0], _meta(source, "classMapping40.mat", "mapClass")["mapClass"].ravel()]).astype(
+        np.int64
+    )
     with _opened(source) as file:
         for number in sorted(description.train + description.test):
             where = f"{source}, frame {number}"
@@ -143,13 +145,16 @@ def _opened(source: Path) -> Any:
         raise UserError(f"{source} is no whole HDF5 file ({error}); download it again") from error
 
 
-def _meta(source: Path, name: str) -> dict[str, Any]:
+def _meta(source: Path, name: str, *keys: str) -> dict[str, Any]:
     from scipy.io import loadmat
 
     for folder in (source.parent, source.parent / "meta"):
         if (folder / name).is_file():
             try:
-                return dict(loadmat(folder / name))
+                found = dict(loadmat(folder / name))
             except Exception as error:  # SciPy raises kinds of its own for each way a file can be broken
                 raise UserError(f"{folder / name} is damaged ({error}); fetch it again from {META}") from error
+            if missing := [key for key in keys if key not in found]:
+                raise UserError(f"{folder / name} has no {', '.join(missing)}; fetch it again from {META}")
+            return found
     raise UserError(f"{name} must lie beside {source}; it is in {META}")

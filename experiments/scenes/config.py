@@ -8,6 +8,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.common.config import SupervisedConfig, TrainerConfig, check_keys, check_supervised, require
 from experiments.scenes.accelerate import AUTOCAST, COMPILE, SpeedConfig
+from experiments.scenes.data import find_store
 from experiments.scenes.metrics import PROTOCOLS
 from experiments.scenes.model import NETWORKS
 from experiments.scenes.scene_set import SceneSet
@@ -61,7 +62,11 @@ class SceneConfig(SupervisedConfig):
 
 
 def checked_for(scenes: SceneSet, config: DictConfig) -> SceneConfig:
-    """The configuration of a run on ``scenes``; raises :class:`UserError` for a value that cannot be run."""
+    """The configuration of a run on ``scenes``; raises :class:`UserError` for a value that cannot be run.
+
+    Where there is no store, the source "auto" becomes the rendering: a run on rendered frames has a name of its own,
+    and the same command trains anew once there is real data.
+    """
     check_keys(config, SceneConfig())
     result = OmegaConf.to_object(config)
     assert isinstance(result, SceneConfig)
@@ -89,4 +94,6 @@ def checked_for(scenes: SceneSet, config: DictConfig) -> SceneConfig:
     tasks = scenes.tasks
     expected = f"null or 0 to {len(tasks) - 1} ({', '.join(tasks)})"
     require(task is None or (isinstance(task, int) and 0 <= task < len(tasks)), "method.main_task", task, expected)
+    if result.data.source == "auto" and find_store(scenes, result.data.root) is None:
+        result.data.source = scenes.rendering.name
     return result

@@ -53,8 +53,8 @@ def load_frames(
         frames = _fewer(open_store(found, scenes, size), train, test)
         tell(f"{scenes.title}: {found} ({frames.provenance['source']}), {_counts(frames)}")
     else:
-        wanted = source == rendering.name
-        why = "As data.source says" if wanted else f"No {scenes.title} data found ({places})"
+        none = find_store(scenes, root) is None
+        why = f"No {scenes.title} data found ({places})" if none else "As data.source says"
         counts = (train or rendering.counts[0], test or rendering.counts[1])
         tell(f"{why}: training on RENDERED {rendering.name} (synthetic)")
         frames = rendered_frames(rendering, scenes.parts, *counts, size, seed)

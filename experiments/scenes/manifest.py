@@ -98,6 +98,11 @@ def read_manifest(root: Path, scenes: SceneSet) -> tuple[Description, Files]:
     except FileNotFoundError:
         if not root.is_dir():
             raise DamagedStore(root, "does not exist", scenes, root) from None
+        if any(root.iterdir()) and not any(root.glob("*.zip")):
+            prepare = scenes.prepare.replace("PATH", str(root))
+            raise UserError(
+                f"{root} is no {scenes.title} store; to make one of what it holds, {prepare} {scenes.default_root}"
+            ) from None
         fault = f"is missing: this folder is no {scenes.title} store, or one whose preparation was cut off"
         raise DamagedStore(path, fault, scenes, root) from None
     except OSError as error:

@@ -61,14 +61,17 @@ def test_single_tasks_and_the_report(tmp_path: Path, capsys: pytest.CaptureFixtu
     records = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("record.json"))]
     single = [record for record in records if record["method"]["name"] == "stl"]
     assert [list(record["results"]["metrics"]) for record in single] == [["mIoU", "PixAcc"], ["AbsErr", "RelErr"]]
-    assert capsys.readouterr().out.startswith("As data.source says: training on RENDERED streets (synthetic)")
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "No Cityscapes data found (data.root, CITYSCAPES_ROOT, data/cityscapes): training on RENDERED"
+    )
     report(["benchmark=cityscapes", f"root={tmp_path / 'runs'}", f"out={tmp_path / 'report'}"])
     out = capsys.readouterr().out
     assert "SYNTHETIC" in out.splitlines()[0] and "| Nash-MTL" in out
 
 
 def test_mtan(tmp_path: Path) -> None:
-    assert run(tmp_path, "model.network=mtan", "trainer.epochs=1", "method=nash_mtl")["status"] == "finished"
+    assert run(tmp_path, "model=mtan", "trainer.epochs=1", "method=nash_mtl")["status"] == "finished"
 
 
 def test_the_paper_preset_is_the_paper() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from experiments.common.errors import UserError
 from experiments.common.files import sha256
@@ -98,6 +99,13 @@ def test_official_file_damaged(tmp_path: Path) -> None:
         file["depths"] = np.zeros((3, 480, 640), np.float32)
     with pytest.raises(UserError, match=r"has arrays .*\(3, 480, 640\)"):
         prepare(source, tmp_path / "out")
+    source.write_bytes(content)
+    for name, key in (("classMapping40.mat", "mapClass"), ("splits.mat", "trainNdxs")):
+        meta = (source.parent / name).read_bytes()
+        savemat(source.parent / name, {"something": np.zeros(3)})
+        with pytest.raises(UserError, match=rf"{name} has no {key}.*nyuv2-meta-data"):
+            prepare(source, tmp_path / "out")
+        (source.parent / name).write_bytes(meta)
     (source.parent / "splits.mat").unlink()
     source.write_bytes(content)
     with pytest.raises(UserError, match=r"splits.mat must lie beside .*nyuv2-meta-data"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from experiments.common import engine
 from experiments.common.config import CONFIGS
 from experiments.common.metrics import delta_m
 from experiments.common.published import published_reference
+from experiments.common.records import run_name
 from experiments.nyuv2.config import checked
 from experiments.nyuv2.metrics import METRICS
 from experiments.nyuv2.train import train
@@ -42,6 +44,18 @@ def configured(*overrides: str) -> SceneConfig:
 
 def run(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     return train(configured(*SMALL, f"run.root={tmp_path}", *overrides))
+
+
+def test_without_data_a_run_is_of_rendered_rooms_and_has_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command with real data later is another run, not one that is finished already."""
+    monkeypatch.delenv("NYUV2_ROOT", raising=False)
+    settings = [entry for entry in SMALL if not entry.startswith("data.source")]
+    without = configured(*settings)
+    assert without.data.source == "rooms"
+    monkeypatch.setenv("NYUV2_ROOT", str(tmp_path))
+    assert run_name(asdict(configured(*settings))) != run_name(asdict(without))
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "nyuv2" / "preset").glob("*.yaml")), ids=lambda path: path.stem)
@@ -105,7 +119,7 @@ def test_a_broken_run_resumes_to_the_same_numbers(
 
 @pytest.mark.parametrize("model", ["mtan", "segnet"])
 def test_both_networks(model: str, tmp_path: Path) -> None:
-    assert run(tmp_path, f"model.network={model}", "trainer.epochs=1")["status"] == "finished"
+    assert run(tmp_path, f"model={model}", "trainer.epochs=1")["status"] == "finished"
 
 
 def test_checkpoints_keep_their_distance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,7 @@ SCENES: list[Row] = [
     (["data.test=-7"], "data.test is -7", "at least 1 frame"),
     (["data.train=few"], "data.train is 'few'", "expected an integer"),
     (["data.augment=perhaps"], "data.augment is 'perhaps'", "true or false"),
+    (["model=segnett"], "model segnett is unknown; did you mean segnet", "mtan, segnet"),
     (["model.network=segnett"], "model.network is 'segnett'", "segnet or mtan"),
     (["model.width=0"], "model.width is 0.0", "between 0 and 4"),
     (["model.width=wide"], "model.width is 'wide'", "expected a number"),
@@ -164,6 +165,12 @@ SCENES: list[Row] = [
     ),
     (["data.source=auto", "data.root={folder}/nowhere"], "{folder}/nowhere", "prepare_"),
     (["data.source=auto", "data.root={folder}"], "{folder}", "prepare_"),
+    (
+        ["data.source=auto", "data.root={folder}/raw"],
+        "{folder}/raw is no ",
+        "--source {folder}/raw --out data/",
+        lambda folder: (folder / "raw" / "rgb").mkdir(parents=True),
+    ),
 ]
 
 NYUV2: list[Row] = [
