@@ -40,12 +40,12 @@ from experiments.common.options import parse_options
 from experiments.common.progress import tell
 from experiments.common.published import find_published
 from experiments.paper.tables import PAPER_TABLES, benchmark_of
-from experiments.reporting.aggregate import STL, Protocol, Run, load_runs, protocols
+from experiments.reporting.aggregate import STL, Protocol, Run, existing_root, load_runs, protocols
 from experiments.reporting.benchmark import TableRequest
 from experiments.reporting.chosen import chosen_runs, read_search, unchosen_runs, with_choice, with_left_out
 from experiments.reporting.files import DrawnPicture, Part, draw_for_paper_and_page, write_report
 from experiments.reporting.pictures import draw_pictures, material_of
-from experiments.reporting.result_tables import reference_of
+from experiments.reporting.result_tables import known_reference
 from experiments.reporting.tables import to_markdown
 from experiments.reporting.views import view_of
 from methods import METHODS
@@ -149,7 +149,10 @@ def drawn(options: ReportOptions, part: Part, tell: Callable[[str], None] = lamb
         return draw_for_paper_and_page(partial(benchmark.pictures, protocol), told)
     if len(benchmark.metrics) < 2:
         return []
-    reference = reference_of(protocol, benchmark.metrics, options.report.reference, find_published(options.key))
+    request = TableRequest(benchmark, protocol, find_published(options.key), options.report.reference)
+    reference = known_reference(request, protocol)
+    if reference is None:
+        return []
     return draw_for_paper_and_page(partial(draw_pictures, material_of(benchmark, protocol, reference)), told)
 
 
@@ -171,7 +174,7 @@ def _no_runs(options: ReportOptions, runs: Sequence[Run]) -> str:
 @exits_cleanly
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
-    runs = load_runs(Path(options.root), options.key)
+    runs = load_runs(existing_root(options.root), options.key)
     parts = make_parts(options, runs)
     folder = Path(options.out) / (options.key if options.table is None else f"table_{options.table}")
     tell_aside = partial(tell, aside=True)  # of what takes its time, apart from the tables

@@ -26,6 +26,7 @@ from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
 from experiments.common.records import find_records
 from experiments.common.search import LEARNING_RATE, choose, describe, write_choices
+from experiments.reporting.aggregate import existing_root
 
 
 @dataclass
@@ -41,7 +42,7 @@ class SelectOptions:
 def main(arguments: Sequence[str] | None = None) -> None:
     choices_of = {"benchmark": list(BENCHMARKS), "split": ["validation", "test"]}
     options = parse_options(SelectOptions, arguments, choices=choices_of, description=__doc__)
-    records = [record for _, record in find_records(Path(options.root), options.benchmark)]
+    records = [record for _, record in find_records(existing_root(options.root), options.benchmark)]
     own = records[0]["config"].get("search", {}) if records else {}
     over, split = options.over or own.get("over", LEARNING_RATE), options.split or own.get("split", "validation")
     choices = choose(records, over, split)

@@ -75,7 +75,7 @@ def _duration(seconds: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_options(StatusOptions, arguments, choices={"format": ["text", "json"]}, description=__doc__)
     root = Path(options.root)
-    if not root.is_dir():
+    if not root.is_dir():  # the default too
         raise UserError(f"{root} is not a folder; give root=FOLDER, where the runs are.")
     if options.limit < 0:
         raise UserError(f"limit is {options.limit}; give a number of lines, or 0 for all.")

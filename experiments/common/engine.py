@@ -26,6 +26,7 @@ from experiments.common.epoch_sums import EpochSums
 from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay, tell
+from experiments.common.published import find_published
 from experiments.common.records import RECORD, now, write_record
 from experiments.common.second_forward import random_states, second_forward
 from experiments.common.tracking import NoTracker, Pictures, Tracker, flat_metrics
@@ -280,8 +281,10 @@ class Run:
         if results["delta_m"] is None:
             found = ", ".join(f"{name} {value:.4g}" for name, value in results["metrics"].items())
         else:
-            whose = "our own" if self.record["config"]["report"]["reference"] == "ours" else "the published"
-            found = f"Δm {results['delta_m']:.2f} % against {whose} single-task values"
+            ours = self.record["config"]["report"]["reference"] == "ours"
+            known = "our own" if ours else "the published" if find_published(self.record["benchmark"]) else None
+            against = f"{known} single-task values" if known else "its reference"
+            found = f"Δm {results['delta_m']:.2f} % against {against}"
         return f"{self.record['name']} is finished after {seconds}: test {found}"
 
     def _save_network(self) -> None:

@@ -185,6 +185,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     check_record(path, record)
     if not isinstance(record.get("epochs"), list):
         raise damaged(path, "its epochs are missing")
+    for number, entry in enumerate(record["epochs"]):
+        _check_entry(path, number, entry)
     return record
 
 
@@ -195,6 +197,10 @@ def check_record(path: Path, record: Mapping[str, Any]) -> None:
             raise damaged(path, f"{name!r} is missing or not a {kind.__name__}")
     if not isinstance(record["method"].get("name"), str):
         raise damaged(path, "'method' has no name")
+    parts = {name: value for name, value in record["config"].items() if name in _NOT_IDENTITY_EITHER}
+    for name, value in {**parts, "environment": record.get("environment") or {}}.items():
+        if not isinstance(value, dict):
+            raise damaged(path, f"{name!r} is not a dict")
     if record["status"] == "finished":
         _check_results(path, record.get("results"))
 
@@ -206,6 +212,17 @@ def _check_results(path: Path, results: Any) -> None:
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise damaged(path, f"the result {name} is {value!r}, not a finite number")
+
+
+def _check_entry(path: Path, number: int, entry: Any) -> None:
+    """Raise :class:`UserError` for an epoch whose numbers are none."""
+    if not isinstance(entry, dict):
+        raise damaged(path, f"epoch {number} is not a dict")
+    for name in ("train_losses", "weights", "validation", "test"):
+        if not isinstance(values := entry.get(name) or {}, dict):
+            raise damaged(path, f"{name!r} of epoch {number} is not a dict")
+        if name == "test" and not all(isinstance(value, int | float | None) for value in values.values()):
+            raise damaged(path, f"'test' of epoch {number} has a value that is no number")
 
 
 def damaged(path: Path, what: str) -> UserError:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from experiments.benchmarks import BENCHMARKS
 from experiments.common.errors import UserError
 from experiments.common.published import load_published
 from experiments.common.settings import setting
-from experiments.reporting.aggregate import STL, MethodRow, Protocol, load_runs, protocols
+from experiments.reporting.aggregate import STL, MethodRow, Protocol, existing_root, load_runs, protocols
 from experiments.reporting.benchmark import Benchmark
 from experiments.reporting.histories import Quantity, delta_m_on_test
 from experiments.reporting.result_notes import data_in_words, data_kind
@@ -63,7 +62,7 @@ def runs_of(choice: RunChoice, key: str, wanted: Callable[[MethodRow], bool]) ->
     Raises :class:`UserError` if several have and the choice names none of them.
     """
     benchmark = BENCHMARKS[key]
-    found = protocols(load_runs(Path(choice.root), key), [metric.name for metric in benchmark.metrics])
+    found = protocols(load_runs(existing_root(choice.root), key), [metric.name for metric in benchmark.metrics])
     if choice.protocol is not None:
         found = [one for one in found if choice.protocol in (one.name, one.digest)]
     found = [one for one in found if any(wanted(row) for row in one.rows)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from experiments.common.errors import UserError
 from experiments.common.names import METHOD_NAMES as NAMES
 from experiments.common.records import check_record, damaged, digest, protocol_digest, read_record
 from experiments.common.settings import setting
-from experiments.common.summaries import read_summaries
+from experiments.common.summaries import read_summary, record_paths
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "method"
 
@@ -106,15 +108,38 @@ class Protocol:
         return sorted({seed for row in self.rows for seed in row.values})
 
 
+def existing_root(root: str, default: str = "runs") -> Path:
+    """The folder of the runs; raises :class:`UserError` where another than the default was named and is none."""
+    if root != default and not Path(root).is_dir():
+        raise UserError(f"{root} is not a folder; give root=FOLDER, where the runs are.")
+    return Path(root)
+
+
 def load_runs(root: Path, benchmark: str) -> list[Run]:
     """All records of a benchmark below ``root``, by path; raises :class:`UserError` for a damaged one."""
     runs = []
-    for path, record in read_summaries(root):
-        check_record(path, record)
-        if record["benchmark"] != benchmark:
+    for path in record_paths(root):
+        try:
+            record = read_summary(path.parent)
+        except UserError:
+            if _is_of_another(path, benchmark):
+                continue
+            raise
+        if record is None or record["benchmark"] not in (benchmark, None):
             continue
+        check_record(path, record)
         runs.append(Run(path, record))
     return runs
+
+
+def _is_of_another(path: Path, benchmark: str) -> bool:
+    """Whether what is left of a damaged record says that it is of another benchmark."""
+    try:
+        with open(path, "rb") as file:
+            named = re.search(rb'"benchmark": "(\w+)"', file.read(1 << 14))
+    except OSError:
+        return False
+    return named is not None and named[1].decode() != benchmark
 
 
 def protocols(runs: Sequence[Run], metrics: Sequence[str]) -> list[Protocol]:

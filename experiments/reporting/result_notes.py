@@ -65,8 +65,8 @@ def data_kind(protocol: Protocol) -> str:
     return "real data, split into other sizes" if same_number else "SUBSET of the real data"
 
 
-def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> list[str]:
-    """What the columns of our rows are; ``reference`` describes the single-task values of Δm."""
+def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str | None) -> list[str]:
+    """What the columns of our rows are; ``reference`` describes the single-task values of Δm, if there are any."""
     units: dict[str, list[str]] = {}
     for metric in metrics:
         units.setdefault(metric.unit, []).append(metric.name)
@@ -75,10 +75,11 @@ def own_notes(protocol: Protocol, metrics: Sequence[Metric], reference: str) -> 
     variants = sum(row.key != STL for row in protocol.rows) - competing
     beside = ", variants with other options are not ranked" if variants else ""
     ranks = f"MR: rank among our {competing} methods without STL{beside}, averaged over the metrics, ties averaged. "
+    against = f"Δm against {reference}" if reference else "No Δm yet: it needs single-task runs (method=stl)"
     notes = [
         f"Test values of {_chosen(protocol)}, mean ± sample standard deviation over seeds."
         + (f" Units: {listed}." if listed else ""),
-        f"{ranks if competing > 1 else ''}Δm against {reference}.",
+        f"{ranks if competing > 1 else ''}{against}.",
     ]
     if protocol.data.get("synthetic"):
         notes.append("The data are synthetic: the values say nothing about the real benchmark.")

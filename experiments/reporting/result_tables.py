@@ -67,6 +67,13 @@ def reference_of(protocol: Protocol, metrics: Sequence[Metric], name: str, publi
     return Reference(tuple(by_name[metric.name] for metric in metrics), description)
 
 
+def known_reference(request: TableRequest, protocol: Protocol) -> Reference | None:
+    """As :func:`reference_of`; ``None`` where nothing was asked for and there are no single-task values yet."""
+    if request.reference == "auto" and request.published is None and protocol.stl is None:
+        return None
+    return reference_of(protocol, request.benchmark.metrics, request.reference, request.published)
+
+
 def result_table(request: TableRequest) -> Table:
     """The metrics, MR and Δm of one protocol's methods above the published rows; these alone without a protocol.
 
@@ -81,9 +88,9 @@ def result_table(request: TableRequest) -> Table:
     )
     sections, notes, remarks = [], [], []
     if protocol is not None:
-        reference = reference_of(protocol, metrics, request.reference, request.published)
+        reference = known_reference(request, protocol)
         sections.append(_own_section(protocol, metrics, reference))
-        notes += own_notes(protocol, metrics, reference.description)
+        notes += own_notes(protocol, metrics, None if reference is None else reference.description)
         remarks += own_remarks(protocol)
     if published is not None:
         groups = [group for group in published.groups.values() if request.later or not group.later]
@@ -100,7 +107,7 @@ def result_table(request: TableRequest) -> Table:
     )
 
 
-def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Reference) -> Section:
+def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Reference | None) -> Section:
     directions = [metric.higher_is_better for metric in metrics]
     values = {  # by row: [seeds][metrics]
         row.label: [[seed[metric.name] for metric in metrics] for seed in row.values.values()]
@@ -110,11 +117,12 @@ def _own_section(protocol: Protocol, metrics: Sequence[Metric], reference: Refer
     ranks = _ranks({row.label: means[row.label] for row in protocol.ranked}, directions)
     rows = []
     for row in protocol.rows:
-        deltas = [delta_m(seed, reference.values, directions) for seed in values[row.label]]
+        seeds_of_row = values[row.label]
+        deltas = [delta_m(seed, reference.values, directions) for seed in seeds_of_row] if reference else []
         cells = (
             *(over_seeds(row.values, column) for column in zip(*values[row.label], strict=True)),
             Cell(ranks.get(row.label)),
-            over_seeds(row.values, deltas),
+            over_seeds(row.values, deltas) if deltas else Cell(),
         )
         extra = {"key": row.key, "source": "ours", "protocol": protocol.name, **described(protocol)}
         rows.append(Row(row.label, cells, n=len(row.values), competes=row.key != STL, extra=extra))

@@ -15,7 +15,8 @@ from experiments.common.overrides import override_value, setting_at
 from experiments.common.records import PLANS, RECORD
 from experiments.common.summaries import read_summary
 
-STATES = ("finished", "running", "interrupted", "failed", "damaged", "waiting")
+_OF_RECORDS = ("finished", "running", "interrupted", "failed")
+STATES = (*_OF_RECORDS, "damaged", "waiting")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def run_states(root: Path) -> Iterator[RunState]:
 
 def _state(folder: Path, record: Mapping[str, Any]) -> RunState:
     status = record["status"]
+    if not isinstance(record["benchmark"], str) or status not in _OF_RECORDS:
+        raise TypeError("a record without a benchmark or with an unknown status")
     if status in ("running", "interrupted"):
         status = "running" if is_held(folder) else "interrupted"
     trainer = record["config"].get("trainer", {})

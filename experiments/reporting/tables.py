@@ -45,7 +45,7 @@ class Cell:
     def text(self, column: Column) -> str:
         """The rounded mean, or a dash."""
         digits = column.digits if self.digits is None else self.digits
-        return "–" if self.mean is None else f"{self.mean:.{digits}f}"
+        return "–" if self.mean is None else f"{round(self.mean, digits) + 0.0:.{digits}f}"  # no negative zero
 
     def std_text(self, column: Column) -> str | None:
         digits = next(d for d in (self.std_digits, self.digits, column.digits) if d is not None)
@@ -235,7 +235,8 @@ _COMMANDS = {"best": "textbf", "second": "underline"}
 def _latex_cell(cell: Cell, column: Column, places: dict[float, str]) -> str:
     if cell.mean is None:
         return "--"
-    text = f"${cell.text(column)}$" if cell.mean < 0 else cell.text(column)
+    text = cell.text(column)
+    text = f"${text}$" if text.startswith("-") else text
     place = places.get(float(cell.text(column)))
     text = f"\\{_COMMANDS[place]}{{{text}}}" if place else text
     std = cell.std_text(column)

@@ -100,6 +100,7 @@ def test_a_choice_that_cannot_be_used_is_named(root: Path, capsys: pytest.Captur
     with pytest.raises(UserError, match="cannot be read"):
         read_search(root.parent / "nowhere.json")
     path.write_text(json.dumps(content))
+    (root / "qm9" / "nothing").mkdir()
     with pytest.raises(SystemExit):
         report(root / "qm9" / "nothing", f"choice={path}")
     assert "give the root=FOLDER that the search was made in" in capsys.readouterr().err

@@ -11,12 +11,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from experiments.benchmarks import BENCHMARKS
+from experiments.common.errors import UserError
 from experiments.common.metrics import delta_m, mean_rank
 from experiments.common.published import published_reference
 from experiments.report import main
 from experiments.reporting.aggregate import CONFIGS as METHOD_CONFIGS
 from experiments.reporting.aggregate import NAMES as METHOD_NAMES
 from experiments.reporting.aggregate import load_runs, option_labels
+from experiments.reporting.tables import Cell, Column, Row, Section, Table, to_latex
 from methods import METHODS
 from tests.common.made_up import NAMES, all_metrics, record, report, rows, write, write_single_tasks
 
@@ -242,6 +244,23 @@ def test_other_benchmarks_are_passed_over(root: Path) -> None:
     write(root, record(all_metrics(1.0)))
     write(root, record({"mIoU": 0.5}, benchmark="nyuv2"))
     assert len(load_runs(root, "qm9")) == 1
+
+
+def test_a_damaged_record_of_another_benchmark_is_none_of_ours(root: Path) -> None:
+    write(root, record(all_metrics(1.0)))
+    path = write(root, record({"mIoU": 0.5}, benchmark="nyuv2"))
+    path.write_text(path.read_text()[:-20])
+    assert len(load_runs(root, "qm9")) == 1
+    with pytest.raises(UserError, match=r"is not a run record"):
+        load_runs(root, "nyuv2")
+
+
+def test_a_mean_that_rounds_to_zero_has_no_sign() -> None:
+    column = Column("delta_m", "Δm%", r"\Delta_m\%", 2)
+    assert Cell(-0.001, 12.7).text(column) == "0.00"
+    section = Section("ours", (Row("STL", (Cell(-0.001),)), Row("LS", (Cell(-1.0),))))
+    latex = to_latex(Table("T", "tab:t", (column,), (section,)))
+    assert "$-0.00$" not in latex and "$-1.00$" in latex
 
 
 # --- words

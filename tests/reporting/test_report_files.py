@@ -153,6 +153,7 @@ def error_of(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) ->
 
 
 def test_no_finished_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root.mkdir(exist_ok=True)
     assert "python -m experiments.qm9.train" in error_of(root, capsys)
     write(root, record(None, status="running"))
     assert "(1 that are not finished)" in error_of(root, capsys)

@@ -35,6 +35,9 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
     write(tmp_path, with_epochs(4, seed=2), "broken")
     write(tmp_path, with_epochs(0, seed=3, status="failed") | {"error": "the loss is not finite"}, "diverged")
     write(tmp_path, with_epochs(0, seed=6), "damaged").write_text('{"format": 1')
+    for number, changes in enumerate(({"benchmark": None}, {"benchmark": ["qm9"]}, {"status": ["running"]})):
+        name = f"odd{number}"
+        write_json(write(tmp_path, with_epochs(0, seed=5), name), with_epochs(0, seed=5) | changes)
     for seed, (host, process) in enumerate([(None, DEAD), ("another", 1), ("another", 1)], start=7):
         folder = write(tmp_path, with_epochs(5, seed=seed), f"seed{seed}").parent
         own = {"host": host} if host else {}
@@ -53,7 +56,7 @@ def test_every_state_is_told_apart(tmp_path: Path) -> None:
         "8": ("running", 5, 10, 150.0),  # of another host, with a sign of life a moment ago
         "9": ("interrupted", 5, 10, 150.0),
     }
-    assert found["damaged"][0] == "damaged"
+    assert [found[name][0] for name in ("damaged", "odd0", "odd1", "odd2")] == ["damaged"] * 4
     assert states(tmp_path)["ls-seed4-" + record(None, seed=4)["name"].rpartition("-")[2]][0] == "interrupted"
 
 
