@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweeps import runs
 from tests.sweeps.runs import records, sweep
 
 
@@ -16,6 +17,7 @@ def test_the_pages_benchmark_trains_is_recorded_and_skipped(
     waves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["-m", "method=cagrad,nash_mtl", "seed=1", "trainer.epochs=60", f"run.root={tmp_path}"]
+    monkeypatch.setattr(runs, "QUIET", ("run.device=cpu", "run.threads=1"))
     assert sweep(monkeypatch, *arguments) == 0
     found = records(tmp_path)
     for record in found.values():
