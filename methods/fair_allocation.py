@@ -50,11 +50,6 @@ def solve_fair_allocation(gramian: Matrix, alpha: float) -> BargainingSolution:
     return among_nonzero(gramian, lambda inner: _solve(inner, 1.0 / alpha))
 
 
-def fairness_residual(gramian: Matrix, weights: Vector, alpha: float) -> float:
-    """max|w^(1/α)∘(Mw) − 1|: zero for the exact solution, whatever the gradients' scales."""
-    return float(np.abs(weights ** (1.0 / alpha) * (gramian @ weights) - 1.0).max())
-
-
 def _solve(gramian: Matrix, exponent: float) -> BargainingSolution:
     """Solve for gradients none of which is zero; ``exponent`` is 1/α."""
     length = np.sqrt(np.diag(gramian))
