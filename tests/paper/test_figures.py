@@ -150,7 +150,7 @@ def test_without_runs_the_command_that_makes_them_is_named(
     number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        figures.main([f"figure={number}", f"root={tmp_path / 'none'}", f"out={tmp_path}"])
+        figures.main([f"figure={number}", f"root={tmp_path}", f"out={tmp_path}"])
     (line,) = capsys.readouterr().err.splitlines()
     assert "has no finished runs" in line and "python -m experiments." in line
 

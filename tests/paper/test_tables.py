@@ -25,6 +25,7 @@ from tests.common.made_up import NAMES, all_metrics, record, write, write_single
 def table(number: int, root: Path, *arguments: str) -> tuple[list[str], list[dict[str, str]]]:
     """Names and rows of the one CSV file of a table."""
     out = root.parent / "report"
+    root.mkdir(exist_ok=True)
     main([f"table={number}", f"root={root}", f"out={out}", "pictures=false", *arguments])
     (path,) = (path for path in (out / f"table_{number}").glob("*.csv") if path.stem != "runs")
     with open(path, newline="") as file:
