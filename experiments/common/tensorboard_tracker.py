@@ -51,10 +51,9 @@ class TensorBoardTracker:
     def finish(self, results: dict[str, Any]) -> None:
         last = results.get("epoch", 0)
         writer = self._open()
-        flat = flat_results(results)
+        flat = {key: value for key, value in flat_results(results).items() if isinstance(value, int | float)}
         for key, value in flat.items():
-            if isinstance(value, int | float):
-                writer.add_scalar(key, value, last)
+            writer.add_scalar(key, value, last)
         if "metrics" in results:
             names = [key.removeprefix("result/") for key in flat]
             lines = [names, ["---"] * len(names), [f"{value:.6g}" for value in flat.values()]]

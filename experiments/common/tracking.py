@@ -6,6 +6,8 @@ All benchmarks log the same keys, once an epoch:
 * ``weights/TASK``: the mean task weights; ``gramian/smallest_eigenvalue``, ``gramian/largest_eigenvalue`` and
   ``gramian/smallest_cosine`` (of the two tasks that conflict most): means over the steps with a Gramian;
   ``solver/STATUS``: in how many steps the solver ended so;
+* MT10 has two networks' losses: its TASK is ``critic/TASK`` and ``actor/TASK`` in the losses and weights, and its
+  ``solver`` and ``gramian`` keys name them as well (``gramian/critic/smallest_eigenvalue``);
 * ``speed/steps_per_second``, ``speed/samples_per_second`` (of training), ``speed/epoch_seconds`` (with evaluation);
 
 pictures under ``pictures/NAME``, and at the end ``result/METRIC``, ``result/delta_m``, ``result/epoch`` and, where
@@ -147,6 +149,7 @@ def flat_metrics(entry: dict[str, Any]) -> dict[str, float]:
     for name in ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine"):
         if entry.get(name) is not None:
             flat[f"gramian/{name}"] = entry[name]
+    flat |= {f"gramian/{name}": value for name, value in entry.get("gramian", {}).items()}
     flat |= {f"solver/{status}": count for status, count in entry.get("solver_statuses", {}).items()}
     if seconds := entry.get("train_seconds"):
         flat |= {f"speed/{count}_per_second": entry[count] / seconds for count in ("steps", "samples")}
@@ -154,9 +157,9 @@ def flat_metrics(entry: dict[str, Any]) -> dict[str, float]:
 
 
 def flat_results(results: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's results (or its status) under ``result/``; what is ``None`` is left out."""
+    """A run's results (or its status) under ``result/``; what is neither a number nor a text is left out."""
     named = {**results.get("metrics", {}), **{key: value for key, value in results.items() if key != "metrics"}}
-    return {f"result/{key}": value for key, value in named.items() if value is not None}
+    return {f"result/{key}": value for key, value in named.items() if isinstance(value, int | float | str)}
 
 
 def pixels(picture: Picture) -> NDArray[np.uint8]:

@@ -14,11 +14,12 @@ from experiments.common.errors import UserError
 from experiments.mt10.agents import check_agent, check_method
 from experiments.mt10.batch import BACKENDS
 from experiments.mt10.learner import check_options
-from experiments.mt10.problems import problem_tasks
+from experiments.mt10.problems import problem_tasks, repeats_episodes
 from experiments.mt10.sac import SACOptions
 from experiments.mt10.sweep import register_rows
 
 AUTO = "auto"
+_EPISODES = 10  # of an evaluation where they differ
 _MOST_SEEDS = 64  # in one process; more is a slip
 
 
@@ -32,7 +33,8 @@ class MT10TrainerConfig:
     """Lengths in vector steps, one step of every task each; see :class:`experiments.mt10.loop.Schedule`.
 
     ``replay_capacity``: transitions of each task that the replay buffer holds. ``reward_scale``: factor on the
-    rewards that are learned from, not on the returns that are recorded.
+    rewards that are learned from, not on the returns that are recorded. ``evaluation_episodes``: of each task; null
+    becomes 1 where all episodes of a policy are the same, as with one fixed goal, and 10 elsewhere.
     """
 
     steps: int = MISSING
@@ -41,15 +43,16 @@ class MT10TrainerConfig:
     replay_capacity: int = MISSING
     reward_scale: float = MISSING
     evaluate_every: int = MISSING
-    evaluation_episodes: int = MISSING
+    evaluation_episodes: int | None = None
 
 
 @dataclass
 class MT10RunConfig(RunConfig):
-    """``workers``: processes that step the environments, 0 for none; ``seeds_together``: how many seeds, from
-    ``seed`` on, one process trains side by side."""
+    """``workers``: processes that step the environments, 0 for none, null for as many as
+    :func:`experiments.mt10.workers.automatic_workers` says; ``seeds_together``: how many seeds, from ``seed`` on, one
+    process trains side by side."""
 
-    workers: int = 0
+    workers: int | None = None
     seeds_together: int = 1
 
 
@@ -86,6 +89,8 @@ def checked(config: DictConfig) -> MT10Config:
     check_base(result)
     tasks = problem_tasks(result.profile, result.tasks)
     require(result.backend in BACKENDS, "backend", result.backend, " or ".join(BACKENDS))
+    if result.trainer.evaluation_episodes is None:  # before the run has a name: null and its meaning are one run
+        result.trainer.evaluation_episodes = 1 if repeats_episodes(result.profile) else _EPISODES
     for name in ("steps", "initial_steps", "replay_capacity", "evaluate_every", "evaluation_episodes"):
         value = getattr(result.trainer, name)
         require(value >= 1, f"trainer.{name}", value, "at least 1")
@@ -94,7 +99,8 @@ def checked(config: DictConfig) -> MT10Config:
     updates = result.trainer.initial_updates
     require(updates >= 0, "trainer.initial_updates", updates, "0 or more")
     sac_options(result.sac, torch.device("cpu"))
-    require(result.run.workers >= 0, "run.workers", result.run.workers, "0 (in this process) or more")
+    workers = result.run.workers
+    require(workers is None or workers >= 0, "run.workers", workers, "0 (in this process) or more, or null")
     together = result.run.seeds_together
     require(1 <= together <= _MOST_SEEDS, "run.seeds_together", together, f"1 to {_MOST_SEEDS}")
     check_agent(result.agent.name, result.method.get("name", ""))

@@ -60,6 +60,9 @@ class ControlEnvironment:
         self.elapsed = 0
         return self._observations()
 
+    def begin_evaluation(self) -> None:
+        """The goals are fixed."""
+
     def step(self, actions: np.ndarray) -> VectorStep:
         """Raises :class:`UserError` past the horizon or for actions that are not finite."""
         if self.elapsed >= _HORIZON:

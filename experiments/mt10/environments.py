@@ -61,6 +61,9 @@ class VectorEnvironment(Protocol):
     def reset(self) -> np.ndarray:
         """Start an episode in every environment; observations ``[S, K, O]`` float32."""
 
+    def begin_evaluation(self) -> None:
+        """Of several goals that an evaluation takes in turn, have the next reset take the first."""
+
     def step(self, actions: np.ndarray) -> VectorStep:
         """One step of every environment by actions ``[S, K, A]`` in [-1, 1]."""
 
@@ -111,7 +114,8 @@ class Environments:
     def reset(self) -> np.ndarray:
         """Start an episode in every environment; observations ``[S, K, O]`` float32.
 
-        With several goals a task, training draws one for each environment, and evaluation takes them in turn.
+        With several goals a task, training draws one for each environment, and evaluation takes them in turn, from
+        the first one of :meth:`begin_evaluation` on.
         """
         exchange, n_goals = self._batch.exchange, self.profile.goals_per_task
         if n_goals > 1 and self.evaluation:
@@ -122,6 +126,10 @@ class Environments:
         self._episodes += 1
         self._steps = 0
         return self._observations()
+
+    def begin_evaluation(self) -> None:
+        """Have the next reset take the first goal, so that all evaluations see the same; training draws its goals."""
+        self._episodes = 0
 
     def step(self, actions: np.ndarray) -> VectorStep:
         """One step of every environment by actions ``[S, K, A]``; what lies outside [-1, 1] is clipped.

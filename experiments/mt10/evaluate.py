@@ -22,11 +22,12 @@ class EpisodeStatistics(NamedTuple):
 
 def evaluate(learner: Learner, environment: VectorEnvironment, episodes: int) -> EpisodeStatistics:
     """Play ``episodes`` episodes of every seed and task, without exploration and without drawing a random number of
-    the learner's.
+    the learner's. Of several goals they are the first ones, in every evaluation.
 
     Raises :class:`experiments.common.interruption.Interrupted` after a signal, in the midst of an episode."""
     shape = (len(environment.seeds), len(environment.tasks))
     success, returns = np.zeros(shape), np.zeros(shape)
+    environment.begin_evaluation()
     for _ in range(episodes):
         observations = environment.reset()
         succeeded = np.zeros(shape, dtype=bool)

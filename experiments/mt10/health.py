@@ -7,6 +7,7 @@ updates later, with the parameters that it had before the first non-finite numbe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,13 +16,18 @@ from torch import Tensor
 
 from methods import NonFiniteGradient, NonFiniteLoss
 
+#: How a method, which knows its tasks by number only, lists them.
+_NUMBERED = re.compile(r"tasks \[([0-9, ]+)\]")
+
 
 class Health:
-    """Flags of non-finite values for ``seeds`` and tasks."""
+    """Flags of non-finite values for ``seeds`` and ``tasks``, by their names."""
 
-    def __init__(self, seeds: Sequence[int], n_tasks: int, components: Sequence[str], device: torch.device) -> None:
-        self.seeds, self.n_tasks, self.device = list(seeds), n_tasks, device
-        shape = (len(self.seeds), n_tasks)
+    def __init__(
+        self, seeds: Sequence[int], tasks: Sequence[str], components: Sequence[str], device: torch.device
+    ) -> None:
+        self.seeds, self.tasks, self.device = list(seeds), list(tasks), device
+        shape = (len(self.seeds), len(self.tasks))
         self._bad_losses = {name: torch.zeros(shape, dtype=torch.bool, device=device) for name in components}
         self._bad_gradients = {name: torch.zeros(shape[0], dtype=torch.bool, device=device) for name in components}
         self._stopped = torch.zeros((), device=device)  # 1 from the first non-finite value on; as Adam's found_inf
@@ -55,7 +61,7 @@ class Health:
         stopped = "; nothing of it was written."
         for component, flags in self._bad_losses.items():
             if bool(flags.any()):
-                places = ", ".join(f"seed {self.seeds[s]} task {k}" for s, k in flags.nonzero().tolist())
+                places = ", ".join(f"seed {self.seeds[s]} task {self.tasks[k]}" for s, k in flags.nonzero().tolist())
                 raise NonFiniteLoss(f"the {component} loss is not finite for {places}{stopped}")
         for component, flags in self._bad_gradients.items():
             if bool(flags.any()):
@@ -67,11 +73,16 @@ class Health:
 
     @contextmanager
     def naming(self, component: str, index: int) -> Iterator[None]:
-        """Say of which component and seed a method's complaint about non-finite gradients is."""
+        """Say of which component, seed and tasks, by name, a method's complaint about non-finite gradients is."""
         try:
             yield
         except NonFiniteGradient as error:
-            raise NonFiniteGradient(f"{component} of seed {self.seeds[index]}: {error}") from error
+            named = _NUMBERED.sub(self._names, str(error))
+            raise NonFiniteGradient(f"{component} of seed {self.seeds[index]}: {named}") from error
+
+    def _names(self, numbers: re.Match[str]) -> str:
+        names = [self.tasks[int(number)] for number in numbers[1].split(",")]
+        return ("task " if len(names) == 1 else "tasks ") + ", ".join(names)
 
     def _stop_where(self, bad: Tensor) -> None:
         torch.maximum(self._stopped, bad.any().to(self._stopped), out=self._stopped)

@@ -32,9 +32,9 @@ class Learner:
     """All networks of S seeds; :meth:`act` and :meth:`update` are what a training loop needs.
 
     ``make_method`` is called with a seed, twice for each: its critics' and its actor's method (and a third time with
-    ``temperature_in_aggregation``). ``tasks``: the tasks' names for CARE; ``None`` for the ten of MT10. A seed's
-    numbers do not depend on which others are trained beside it, but for rounding (batched products of another size):
-    1e-5 after a few updates.
+    ``temperature_in_aggregation``). ``tasks``: the tasks' names, for CARE and in messages; with ``None`` CARE
+    takes the ten of MT10, and messages number them. A seed's numbers do not depend on which others are trained beside
+    it, but for rounding (batched products of another size): 1e-5 after a few updates.
 
     Raises :class:`UserError` for an unknown agent or option, or a method that the agent cannot be trained with.
     """
@@ -71,7 +71,8 @@ class Learner:
         self.updates = 0
 
         components = ("critic", "actor", "temperature")
-        self.health = Health(self.seeds, n_tasks, components, self.device)
+        names = [str(k) for k in range(n_tasks)] if tasks is None else tasks
+        self.health = Health(self.seeds, names, components, self.device)
         methods = [[make_method(seed).to(self.device) for seed in self.seeds] for _ in components[:2]]
         for method in (methods[0][0], methods[1][0]):
             check_method(agent, method)
@@ -151,7 +152,7 @@ class Learner:
         actor = self.actor.step(batch.observations, batch.weights, self._noise(shape))
         assert actor.extra is not None
         temperature = self.temperature.values().detach().clone()
-        self._finish(actor.extra)
+        self._finish(actor.extra, batch.weights)
         self.updates += 1
         if self.device.type != "cpu" and self.updates % self.options.check_every == 0:
             self.check_finite()
@@ -244,9 +245,10 @@ class Learner:
         temperature = self.temperature.values().detach()
         return self._actor_losses(self.architecture, trained, self._frozen, temperature, observations, weights, noise)
 
-    def _finish_update(self, log_probabilities: Tensor) -> None:
+    def _finish_update(self, log_probabilities: Tensor, weights: Tensor | None) -> None:
         """Step of the temperature, then the target networks' moving averages."""
-        self.temperature.step(log_probabilities)
+        present = None if weights is None else weights.sum(dim=-1) > 0  # [S, K]
+        self.temperature.step(log_probabilities, present)
         running = self.health.running
         rates = {"critic": self.options.tau * running, "encoder": self.options.encoder_tau * running}
         for name, target in self.targets.items():

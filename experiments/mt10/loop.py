@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,11 +21,11 @@ from experiments.common.errors import Diverged, UserError
 from experiments.common.interruption import Interrupted, interruption
 from experiments.common.progress import ProgressDisplay, tell
 from experiments.common.records import now, write_record
-from experiments.common.tracking import Tracker, flat_metrics
+from experiments.common.tracking import Pictures, Tracker, flat_metrics
 from experiments.mt10.environments import VectorEnvironment
 from experiments.mt10.evaluate import evaluate
 from experiments.mt10.learner import Learner
-from experiments.mt10.metrics import SUCCESS, best_evaluation, named_metrics, outcome
+from experiments.mt10.metrics import SUCCESS, best_evaluation, logged_results, named_metrics, outcome
 from experiments.mt10.policy import save_policy
 from experiments.mt10.replay import Replay
 from experiments.mt10.sums import Sums
@@ -133,6 +134,8 @@ class Training:
                 display.close()
         for index in reversed(range(len(self.seeds))):  # the first last: its folder holds the checkpoint of all
             save_policy(self.folders[index], self.learner, index)
+            last = self.progress.entries[index][-1]["epoch"]
+            self.trackers[index].log_pictures(partial(self._pictures, index), last)
             self._end(index, "finished", results=self._results(index))
         remove_checkpoints(self.folders[0])
         if interrupted:  # too late to interrupt this run, but not what would follow
@@ -147,7 +150,7 @@ class Training:
             due = schedule.updates_due(progress.step) - progress.updates
             if due > 0:
                 self._update(display)
-                self._count_time(started, timed=progress.step > schedule.initial_steps)
+                self._count_time(started, training=True, timed=progress.step > schedule.initial_steps)
             elif schedule.evaluation_due(progress.step) and progress.evaluated < progress.step:
                 self._evaluate(display, started)
                 saved = progress.step
@@ -162,7 +165,7 @@ class Training:
                 display.step()
                 timed = progress.step > schedule.initial_steps
                 progress.timed_steps += timed
-                self._count_time(started, timed=timed)
+                self._count_time(started, training=True, timed=timed)
             if interrupted:
                 self._leave(interrupted[0])
 
@@ -189,8 +192,8 @@ class Training:
 
     def _update(self, display: ProgressDisplay) -> None:
         progress = self.progress
-        diagnostics = self.learner.update(self.replay.sample(self.schedule.batch_per_task, self.learner.generators))
-        self.sums.add_update(diagnostics)
+        batch = self.replay.sample(self.schedule.batch_per_task, self.learner.generators)
+        self.sums.add_update(self.learner.update(batch), samples=len(self.tasks) * self.schedule.batch_per_task)
         progress.updates += 1
         if self.show_progress and progress.updates % _SHOW_EVERY == 0:
             display.show(self._status())
@@ -310,8 +313,12 @@ class Training:
     def _end(self, index: int, status: str, **fields: Any) -> None:
         self._write(index, status, **fields)
         results = fields.get("results")
-        flat = {"status": status} if results is None else results["metrics"]
-        self.trackers[index].finish(flat)
+        self.trackers[index].finish({"status": status} if results is None else logged_results(results))
+
+    def _pictures(self, index: int) -> Pictures:
+        from experiments.mt10.run_pictures import run_pictures  # brings matplotlib, which only a tracker needs
+
+        return run_pictures(self.records[index]["name"], self.tasks, self.progress.entries[index])
 
     def _write(self, index: int, status: str, **fields: Any) -> None:
         entries = self.progress.entries[index]
@@ -325,8 +332,10 @@ class Training:
         }
         write_record(self.folders[index], self.records[index])
 
-    def _count_time(self, started: float, *, timed: bool = False) -> None:
+    def _count_time(self, started: float, *, training: bool = False, timed: bool = False) -> None:
         seconds = time.perf_counter() - started
         self.progress.wall_seconds += seconds
+        if training:
+            self.sums.seconds += seconds
         if timed:
             self.progress.timed_seconds += seconds

@@ -47,3 +47,9 @@ def outcome(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "mean_of_last_10": mean_of_last,
         "search_score": {"name": "failures in the last 10 evaluations", "value": 1.0 - mean_of_last[SUCCESS]},
     }
+
+
+def logged_results(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome for a tracker, which takes plain numbers: of ``best``, ``last``, … their mean success."""
+    parts = {name: results[name][SUCCESS] for name in ("best", "last", "mean_of_last_10")}
+    return {**results, **parts, "search_score": results["search_score"]["value"]}

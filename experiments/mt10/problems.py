@@ -32,6 +32,11 @@ def check_profile(profile: str) -> None:
         raise UserError(f"profile is {profile!r}; expected one of {', '.join([*PROFILES, CONTROL])}.")
 
 
+def repeats_episodes(profile: str) -> bool:
+    """Whether every episode of one deterministic policy is the same: a fixed goal, and a start that is not drawn."""
+    return profile != CONTROL and PROFILES[profile].goals_per_task == 1
+
+
 def open_environments(
     profile: str, *, tasks: Sequence[str], seeds: Sequence[int], backend: str, workers: int, evaluation: bool
 ) -> VectorEnvironment:

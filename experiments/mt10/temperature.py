@@ -51,18 +51,30 @@ class Temperature:
         """α, [S, K] or [S, 1]."""
         return self.log_values.exp()
 
-    def step(self, log_probabilities: Tensor) -> None:
-        """One step from the tasks' mean log-probabilities [S, K]."""
+    def step(self, log_probabilities: Tensor, present: Tensor | None = None) -> None:
+        """One step from the tasks' mean log-probabilities [S, K]; tasks that are not ``present`` [S, K] have no say.
+
+        ``None``: all are. (Adam's momentum still moves the temperature of an absent task a little.)
+        """
         losses = self.values().detach() * (-log_probabilities - self.target_entropy)  # [S, K], and dL/d log α
+        if present is not None:
+            losses = torch.where(present, losses, 0.0)
         if self.methods is not None:
             gradient = torch.stack([self._combined(s, own) for s, own in enumerate(losses)])
         else:
-            gradient = losses.mean(dim=1, keepdim=True) if self.shared else losses
+            gradient = self._mean(losses, present) if self.shared else losses
         self.health.note_gradients("temperature", [gradient])
         self.log_values.grad = gradient
         self.health.guard(self.optimizer)
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+    @staticmethod
+    def _mean(losses: Tensor, present: Tensor | None) -> Tensor:
+        """From losses [S, K], zero for absent tasks, to the mean over those present, [S, 1]."""
+        if present is None:
+            return losses.mean(dim=1, keepdim=True)
+        return losses.sum(dim=1, keepdim=True) / present.sum(dim=1, keepdim=True).clamp(min=1)
 
     def _combined(self, index: int, losses: Tensor) -> Tensor:
         """One seed's gradient, [K] or [1], by its method, from losses [K] that are their own derivatives by log α."""

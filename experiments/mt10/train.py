@@ -20,6 +20,7 @@ from experiments.mt10.learner import Learner
 from experiments.mt10.loop import Schedule, Training
 from experiments.mt10.problems import open_environments, problem_tasks, provenance
 from experiments.mt10.replay import Replay
+from experiments.mt10.workers import automatic_workers
 from methods import Method
 
 
@@ -62,6 +63,9 @@ def _run(config: MT10Config, seeds: list[int], settings: dict[int, dict[str, Any
     device = prepare_device(config.run)
     tasks = problem_tasks(config.profile, config.tasks)
     options = sac_options(config.sac, device)
+    workers = config.run.workers
+    if workers is None:
+        workers = automatic_workers(device.type == "cuda", len(seeds) * len(tasks))
     with ExitStack() as stack:
         environment, evaluation_environment = (
             stack.enter_context(
@@ -71,7 +75,7 @@ def _run(config: MT10Config, seeds: list[int], settings: dict[int, dict[str, Any
                         tasks=tasks,
                         seeds=seeds,
                         backend=config.backend,
-                        workers=config.run.workers,
+                        workers=workers,
                         evaluation=evaluation,
                     )
                 )
@@ -127,6 +131,7 @@ def _run(config: MT10Config, seeds: list[int], settings: dict[int, dict[str, Any
 
 def _schedule(config: MT10Config) -> Schedule:
     trainer = config.trainer
+    assert trainer.evaluation_episodes is not None  # a checked configuration's
     return Schedule(
         steps=trainer.steps,
         initial_steps=trainer.initial_steps,

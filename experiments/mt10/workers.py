@@ -25,6 +25,7 @@ from experiments.mt10.worker_process import CLOSE, GET_STATES, RESET, SET_STATES
 
 _SPIN = 2e-3  # seconds of watching before sleeping, where every worker has a core: about one update of a learner
 _ALIVE_CHECK = 0.5  # seconds between looks at whether the workers still live
+_FEWEST_CORES = 4  # for worker processes that nobody has asked for
 _CLOSE = 5.0  # seconds a worker has to end by itself
 
 
@@ -41,7 +42,7 @@ class WorkerBatch:
         bounds = np.array_split(np.arange(n), min(n_workers, n))
         self._command, self._failed = context.RawValue("i", STEP), context.RawArray("i", len(bounds))
         self._done = context.Semaphore(0)
-        self._spin = _SPIN if _available_cores() > len(bounds) else 0.0
+        self._spin = _SPIN if available_cores() > len(bounds) else 0.0
         self._lines: list[Line] = []
         self._processes: list[Any] = []
         self._recipes = list(recipes)
@@ -132,7 +133,17 @@ class WorkerBatch:
         return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-def _available_cores() -> int:
+def automatic_workers(on_gpu: bool, n_environments: int) -> int:
+    """How many processes step the environments where nobody has said: one core stays for this process.
+
+    On a GPU, that is: updates on a CPU want the cores themselves. And with four cores at least.
+    """
+    cores = available_cores()
+    return min(n_environments, cores - 1) if on_gpu and cores >= _FEWEST_CORES else 0
+
+
+def available_cores() -> int:
+    """The CPU cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

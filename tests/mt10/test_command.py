@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from experiments.common.config import CONFIGS
 from experiments.common.names import PAPER_METHODS
-from experiments.common.records import RECORD
+from experiments.common.records import RECORD, protocol_digest, run_name
 from experiments.mt10.agents import AGENTS
 from experiments.mt10.sac import SACOptions
 from experiments.mt10.sweep import ROWS
 from tests.mt10.runs import command, configured, records, small
+
+RESULTS = CONFIGS.parent / "results"
 
 #: What is given, and what the one line must say: the setting first, then the remedy.
 BAD = [
@@ -139,3 +144,48 @@ def test_the_paper_preset_is_the_papers_protocol() -> None:
 def test_every_agent_has_a_file(agent: str) -> None:
     assert (CONFIGS / "mt10" / "agent" / f"{agent}.yaml").is_file()
     assert configured([f"agent={agent}"]).agent.name == agent
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["preset=paper"], 1),
+        (["preset=quick"], 1),
+        (["preset=easy"], 1),
+        (["preset=control"], 5),
+        (["preset=paper", "profile=mt10-plus"], 10),
+        (["preset=paper", "profile=mt10-plus", "trainer.evaluation_episodes=2"], 2),
+        (["preset=control", "trainer.evaluation_episodes=null"], 10),
+    ],
+)
+def test_an_evaluation_has_several_episodes_where_they_differ(given: list[str], expected: int) -> None:
+    """The number is in the record, so that leaving it out and saying it are one run."""
+    config = configured(given)
+    assert config.trainer.evaluation_episodes == expected
+    said = configured([*given, f"trainer.evaluation_episodes={expected}"])
+    assert run_name(asdict(said)) == run_name(asdict(config))
+
+
+@pytest.mark.parametrize("path", sorted((RESULTS / "mt10").rglob(RECORD)), ids=lambda path: path.parent.name)
+def test_the_command_of_a_committed_record_still_names_it(path: Path) -> None:
+    """Otherwise a changed default would begin anew what has been run."""
+    record = json.loads(path.read_text())
+    made = record["config"]
+    options = {key: value for key, value in record["method"].items() if key != "name"}
+    (row,) = [
+        row
+        for row, (agent, method, own) in ROWS.items()
+        if (agent, method) == (made["agent"]["name"], record["method"]["name"])
+        and all(options[key] == value for key, value in own.items())
+    ]
+    config = asdict(configured([f"preset={made['preset']}", f"row={row}", f"seed={record['seed']}"]))
+    assert run_name(config) == record["name"] and protocol_digest(config) == record["protocol"]
+
+
+def test_cagrad_has_the_c_of_its_own_runs_here_and_else_the_common_options() -> None:
+    """So that ``method=cagrad`` and ``row=cagrad`` are one row of the table."""
+    by_method, by_row = configured(["method=cagrad"]), configured(["row=cagrad"])
+    assert run_name(asdict(by_method)) == run_name(asdict(by_row)) and by_method.method["c"] == 0.9
+    assert configured(["agent=care", "method=cagrad"]).method["c"] == 0.9
+    common = OmegaConf.to_container(OmegaConf.load(CONFIGS / "method" / "cagrad.yaml"))
+    assert isinstance(common, dict) and by_method.method == {**common, "c": 0.9}

@@ -7,8 +7,12 @@ import pickle
 import numpy as np
 import pytest
 
-from experiments.mt10.environments import make_environments
+from experiments.mt10.environments import Environments, make_environments
+from experiments.mt10.evaluate import evaluate
+from experiments.mt10.learner import Learner
+from experiments.mt10.sac import SACOptions
 from experiments.mt10.scene import get_scene
+from methods import get_method
 from tests.mt10.experts import needs_simulator
 
 pytestmark = needs_simulator
@@ -56,3 +60,48 @@ def test_of_several_goals_training_draws_and_evaluation_takes_each_in_turn() -> 
     assert goals(True) == goals(True) and goals(False) == goals(False)
     assert len(set(goals(True))) == 8
     assert goals(False) != goals(True) and len(set(goals(False))) > 1
+
+
+def test_every_evaluation_of_several_goals_sees_the_same_whatever_came_before() -> None:
+    """So that a seed's evaluations can be compared, and the best is not that with the easiest goals."""
+    learner = make_learner()
+    fresh = make_environments("mt10-plus", tasks=["drawer-open"], evaluation=True)
+    shorten(fresh)
+    first, again, more = (goals_of(fresh, learner, episodes) for episodes in (3, 3, 5))
+    assert first == again == more[:3] and len(set(more)) == 5
+    resumed = make_environments("mt10-plus", tasks=["drawer-open"], evaluation=True)
+    shorten(resumed)
+    resumed.load_state_dict(fresh.state_dict())
+    assert goals_of(resumed, learner, 3) == first
+
+
+def make_learner() -> Learner:
+    """Of the size of ``mt10-plus`` with one task: 39 numbers and the task's indicator."""
+    return Learner(
+        "mtl_sac",
+        n_tasks=1,
+        observation_size=40,
+        action_size=4,
+        seeds=[0],
+        make_method=lambda seed: get_method("ls", 1),
+        options=SACOptions(width=8),
+    )
+
+
+def shorten(environments: Environments) -> None:
+    environments.horizon = 3
+
+
+def goals_of(environments: Environments, learner: Learner, episodes: int) -> list[tuple[float, ...]]:
+    """The goals of an evaluation's episodes."""
+    seen = []
+    reset = environments.reset
+
+    def noted() -> np.ndarray:
+        seen.append(tuple((observations := reset())[0, 0, 36:39]))
+        return observations
+
+    environments.reset = noted  # type: ignore[method-assign]
+    evaluate(learner, environments, episodes)
+    environments.reset = reset  # type: ignore[method-assign]
+    return seen

@@ -9,15 +9,18 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from experiments.common.errors import UserError
+from experiments.mt10 import train as trainer
 from experiments.mt10.batch import Recipe
 from experiments.mt10.environments import Environments, make_environments
-from experiments.mt10.workers import WorkerBatch
+from experiments.mt10.workers import WorkerBatch, automatic_workers
 from tests.mt10.experts import needs_simulator, random_actions
+from tests.mt10.runs import run_one, small
 
 pytestmark = needs_simulator
 _TASKS = ["reach", "drawer-close", "window-open"]
@@ -107,3 +110,44 @@ def test_a_worker_that_fails_says_why() -> None:
 def test_one_that_cannot_be_made_ends_all() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)worker 0 \(juggle of seed 0\) failed.*KeyError"):
         WorkerBatch([Recipe("juggle", 0, "lean", "v2", 1)], 1)
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "cores", "environments", "expected"),
+    [
+        (True, 16, 10, 10),
+        (True, 8, 10, 7),
+        (True, 4, 10, 3),
+        (True, 3, 10, 0),
+        (False, 16, 10, 0),
+        (True, 64, 100, 63),
+    ],
+)
+def test_the_number_that_nobody_has_given(
+    on_gpu: bool, cores: int, environments: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert automatic_workers(on_gpu, environments) == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], 5), (["run.workers=2"], 2), (["run.workers=0"], 0)])
+def test_a_run_takes_the_number_that_was_given_or_else_the_automatic_one(
+    given: list[str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, int]] = []
+    opened: list[int] = []
+    open_them = trainer.open_environments
+
+    def automatic(*of: Any) -> int:
+        asked.append(of)
+        return 5
+
+    def noted(*of: Any, workers: int, **others: Any) -> Any:
+        opened.append(workers)
+        return open_them(*of, workers=0, **others)
+
+    monkeypatch.setattr(trainer, "automatic_workers", automatic)
+    monkeypatch.setattr(trainer, "open_environments", noted)
+    run_one(small(tmp_path, "trainer.steps=40", "trainer.evaluate_every=40", *given))
+    assert opened == [expected, expected], "for training and for evaluation"
+    assert asked == ([(False, 2)] if not given else []), "on a CPU, for one seed of two tasks"

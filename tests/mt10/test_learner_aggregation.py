@@ -131,6 +131,34 @@ def test_temperatures_are_shared_as_in_the_published_rows(key: str) -> None:
     assert not shares_temperature("per_task", method)
 
 
+@pytest.mark.parametrize("aggregated", [False, True])
+@pytest.mark.parametrize("temperature", ["shared", "per_task"])
+def test_a_task_absent_from_a_mixed_batch_has_no_say_in_the_temperature(temperature: str, aggregated: bool) -> None:
+    """Seed 4's batch lacks task 1; both temperatures' gradients against those by hand."""
+    learner = small_learner(seeds=(4, 5), temperature=temperature, temperature_in_aggregation=aggregated)
+    weights = torch.full((2, N_TASKS, 5), 0.2)
+    weights[0, 1] = 0.0
+    taken: list[torch.Tensor] = []
+    optimizer = learner.temperature.optimizer
+    optimizer.step = lambda: taken.append(learner.temperature.log_values.grad)  # type: ignore[assignment, arg-type]
+    noted: list[torch.Tensor] = []
+    step = learner.temperature.step
+
+    def noting(log_probabilities: torch.Tensor, *rest: torch.Tensor) -> None:
+        noted.append(log_probabilities)
+        step(log_probabilities, *rest)
+
+    learner.temperature.step = noting  # type: ignore[method-assign]
+    learner.update(random_batch(2, weights=weights))
+    gaps = ACTIONS - noted[0]  # the temperature is one
+    assert float(noted[0][0, 1]) == 0.0 and bool((gaps.abs() > 0.01).all())
+    gaps[0, 1] = 0.0
+    if temperature == "shared":
+        present = torch.tensor([[1.0 if aggregated else 2.0], [1.0 if aggregated else 3.0]])  # ls sums its losses
+        gaps = gaps.sum(dim=1, keepdim=True) / present
+    assert torch.allclose(taken[0], gaps, atol=1e-6)
+
+
 @pytest.mark.parametrize("temperature", ["shared", "per_task"])
 @pytest.mark.parametrize("key", ["ls", "pcgrad", "cagrad", "nash_mtl", "graddrop"])
 def test_temperature_in_the_aggregation(key: str, temperature: str) -> None:

@@ -9,8 +9,9 @@ from torch import Tensor
 from experiments.mt10.component import adam
 from experiments.mt10.health import Health
 from experiments.mt10.learner import Learner
-from methods import NonFiniteGradient, NonFiniteLoss
-from tests.mt10.learners import random_batch, small_learner, updated
+from methods import GradDrop, GradientMethod, NashMTL, NonFiniteGradient, NonFiniteLoss
+from methods.gradients import TaskGradients
+from tests.mt10.learners import TASKS, random_batch, small_learner, updated
 
 
 def everything(learner: Learner) -> list[Tensor]:
@@ -25,7 +26,7 @@ def test_a_reward_that_is_not_finite(method: str, value: float) -> None:
     before = everything(learner)
     batch = random_batch(2, seed=1)
     batch.rewards[1, 2, 0] = value
-    with pytest.raises(NonFiniteLoss, match=r"the critic loss is not finite for seed 5 task 2; nothing"):
+    with pytest.raises(NonFiniteLoss, match=r"the critic loss is not finite for seed 5 task drawer-close; nothing"):
         learner.update(batch)
     assert all(torch.equal(own, other) for own, other in zip(everything(learner), before, strict=True))
 
@@ -37,7 +38,7 @@ def test_an_actor_that_is_not_finite(method: str) -> None:
     with torch.no_grad():
         learner.parameters["actor.0.weight"][0] = float("nan")
     before = everything(learner)
-    with pytest.raises(NonFiniteLoss, match=r"seed 3 task 0, seed 3 task 1, seed 3 task 2; nothing"):
+    with pytest.raises(NonFiniteLoss, match="seed 3 task reach, seed 3 task push, seed 3 task drawer-close; not"):
         learner.update(random_batch(2, seed=1))
     for own, other in zip(everything(learner), before, strict=True):
         assert torch.equal(own.nan_to_num(), other.nan_to_num())
@@ -54,9 +55,22 @@ def test_a_gradient_that_is_not_finite_though_the_loss_is(method: str) -> None:
     assert all(torch.equal(own, other) for own, other in zip(everything(learner), before, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [([1], "the gradients of task push hold"), ([0, 2], "the gradients of tasks reach, drawer-close h")],
+)
+@pytest.mark.parametrize("kind", [NashMTL, GradDrop])
+def test_a_methods_own_complaint_has_the_tasks_names(kind: type[GradientMethod], bad: list[int], named: str) -> None:
+    health = Health([3, 5], TASKS, ["critic"], torch.device("cpu"))
+    gradients = torch.eye(3)
+    gradients[bad] = float("inf")
+    with pytest.raises(NonFiniteGradient, match=f"^critic of seed 5: {named}"), health.naming("critic", 1):
+        kind(3).step_from_task_gradients(TaskGradients([gradients], 3))
+
+
 def test_the_flag_of_a_gpu_stops_every_later_write() -> None:
     """The same code as on a GPU, where nothing looks at the flag before :meth:`check`."""
-    health = Health([3, 5], 2, ["critic"], torch.device("cpu"))
+    health = Health([3, 5], ["reach", "push"], ["critic"], torch.device("cpu"))
     health.device = torch.device("meta")  # not a CPU: do not look
     parameter = torch.ones(2, 4, requires_grad=True)
     optimizer = adam([parameter], 0.1, torch.device("cpu"))
@@ -72,5 +86,5 @@ def test_the_flag_of_a_gpu_stops_every_later_write() -> None:
     optimizer.step()
     assert torch.equal(before, parameter)
     assert float(health.running) == 0.0
-    with pytest.raises(NonFiniteLoss, match="the critic loss is not finite for seed 5 task 1; nothing of it"):
+    with pytest.raises(NonFiniteLoss, match="the critic loss is not finite for seed 5 task push; nothing of it"):
         health.check()

@@ -112,7 +112,7 @@ def test_a_critic_that_is_not_finite_ends_the_run(tmp_path: Path, monkeypatch: p
         return step
 
     monkeypatch.setattr(ControlEnvironment, "step", broken)
-    with pytest.raises(UserError, match=r"failed at step 31 of 80: the critic loss .* seed 0 task 1.* lower sac\.lr"):
+    with pytest.raises(UserError, match=r"failed at step 31 of 80: the critic .* seed 0 task north.* lower sac\.lr"):
         run(small(tmp_path))
     (record,) = records(tmp_path)
     assert record["status"] == "failed" and "the critic loss is not finite" in record["error"]
