@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.reporting.run_states import run_states
-from tests.sweeps.runs import records, start, sweep
+from tests.sweeps.runs import records, sweep
 
 QUICK = ("method=ls", "seed=0", "trainer.epochs=1")
 
@@ -97,14 +97,3 @@ def test_settings_that_name_no_other_run_are_in_neither_plan_nor_choice(
     assert [run.state for run in run_states(tmp_path)] == ["finished"] * 4, "none waits for good"
     assert len(json.loads((tmp_path / "search.json").read_text())["choices"]) == 2
     assert len(list((tmp_path / "sweeps").glob("*.json"))) == 1, "the same plan"
-
-
-def test_no_processes_are_a_setting_to_be_mended(project: Path, tmp_path: Path) -> None:
-    pytest.importorskip("joblib")
-    arguments = ["-m", *QUICK, "hydra/launcher=local", "hydra.launcher.n_jobs=0", f"run.root={tmp_path}"]
-    process = start(project, *arguments)
-    _, err = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert err == (
-        "error: hydra.launcher.n_jobs is 0; expected -1 (a process for each core) or the number of processes.\n"
-    )
