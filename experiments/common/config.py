@@ -23,11 +23,12 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.common.errors import Diverged, UserError
-from experiments.common.hydra_errors import one_line, unknown_setting
+from experiments.common.hydra_errors import launcher_error, one_line, unknown_setting
+from experiments.common.multirun import multirun_first
 from experiments.common.names import PAPER_METHODS
 from experiments.common.progress import give_up_what_cannot_be_written, tell
 from experiments.common.search import LEARNING_RATE, is_search, objective
-from experiments.common.sweeps import SweepFiles
+from experiments.common.sweeps import choose_after_all, no_sweep_under_way
 from experiments.common.tracking import TRACKERS
 from methods import METHODS, Method, get_method
 
@@ -63,7 +64,7 @@ class ReportConfig:
 class LoggerConfig:
     """``name``: none, wandb, tensorboard or csv, ``also``: further ones; the rest is W&B's.
 
-    ``mode``: online, offline, or null for online where there is an account.
+    ``mode``: online, offline, or null for what ``WANDB_MODE`` says, else for online where there is an account.
     """
 
     name: str = "none"
@@ -259,6 +260,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 getattr(importlib.import_module(script.name), run.__name__)()
                 return
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a report of its own
+            multirun_first(sys.argv)
+            no_sweep_under_way()
             failed, jobs = [], []
 
             def fail(message: str) -> None:
@@ -292,8 +295,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             except UserError as error:  # of a worker, after the whole sweep
                 if not failed:
                     fail(str(error))
-                if SweepFiles.under_way is not None:
-                    SweepFiles().on_multirun_end(SweepFiles.under_way)
+                choose_after_all()
             except (HydraException, OmegaConfBaseException) as error:
                 fail(one_line(error))
             except OSError as error:
@@ -308,6 +310,12 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             except KeyboardInterrupt:
                 fail("interrupted outside the training loop; run again to go on from what is saved.")
                 raise SystemExit(128 + signal.SIGINT) from None
+            except (Exception, SystemExit) as error:
+                message = None if jobs else launcher_error(error)  # what this process carries out is no launcher's
+                if message is None:
+                    raise
+                fail(message)
+                choose_after_all()
             finally:
                 give_up_what_cannot_be_written()
             if failed:

@@ -1,9 +1,10 @@
-"""Hydra's and OmegaConf's errors as one sentence: the setting, what it was given, and what it may be."""
+"""Errors of Hydra, its launchers and OmegaConf as one sentence: the setting, what it was given, what it may be."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import signal
 from collections.abc import Iterable
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -18,6 +19,7 @@ from omegaconf.errors import (
 _TYPES = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false", "String": "a text"}
 #: Lines of their messages that only developers need, or advice that would not help here (+key=value is refused).
 _NOISE = ("full_key", "object_type", "reference_type", "To append to", "Or add a second +", "See ")
+_SIGNALLED: dict[object, str] = {128 + number: number.name for number in signal.Signals}  # exit statuses
 
 
 def one_line(error: BaseException) -> str:
@@ -52,9 +54,37 @@ def one_line(error: BaseException) -> str:
         if isinstance(cause, InterpolationResolutionError):
             return f"{setting} cannot be resolved: {_sentence(str(cause))}"
         return f"{setting}: {_sentence(str(cause))}"
+    if "n_jobs == 0" in str(error):  # joblib's
+        return "hydra.launcher.n_jobs is 0; expected -1 (a process for each core) or the number of processes."
     if "Config group override must be a string" in str(error):
         return "an override is neither setting=value nor group=name; write it such as method=nash_mtl."
     return _sentence(str(error))
+
+
+def launcher_error(error: BaseException) -> str | None:
+    """The sentence for a launcher that found no cluster or lost a job; ``None`` for any other error.
+
+    Its packages are told by their names, since none of them needs to be there.
+    """
+    package, kind, message = type(error).__module__.partition(".")[0], type(error).__name__, str(error)
+    if kind == "RuntimeError" and "srun" in message:
+        return (
+            "hydra/launcher=slurm found no SLURM on this machine (there is no srun); start the sweep on a host of "
+            "the cluster, or choose another launcher, such as hydra/launcher=local."
+        )
+    if kind == "FailedSubmissionError":
+        return f"SLURM did not take the jobs ({_sentence(message)[:-1]}); change the settings of hydra.launcher."
+    if package in ("joblib", "submitit", "ray") and kind not in ("FailedJobError", "RayTaskError"):  # our own defects
+        codes = re.search(r"exit codes of the workers are \{(.+?)\}", message)
+        reason = codes[1] if codes else " ".join(message.split("\nError stream")[0].split("\nNo error")[0].split())
+    elif isinstance(error, SystemExit) and error.code in _SIGNALLED:  # a worker's, which joblib hands on
+        reason = _SIGNALLED[error.code]
+    else:
+        return None
+    return (
+        f"a job of this sweep ended without a result (killed, out of memory or cancelled): {reason.rstrip('.')}; "
+        "repeat the command, what is finished is skipped."
+    )
 
 
 def unknown_setting(setting: str, known: Iterable[str]) -> str:

@@ -78,6 +78,12 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     return _without(config, _NOT_IDENTITY)
 
 
+def changes_identity(key: str) -> bool:
+    """Whether an override of this key (``optimizer.lr``, or a group's name) may give another run."""
+    part, _, name = key.lstrip("+").partition(".")
+    return part not in _NOT_IDENTITY and name not in _NOT_IDENTITY_EITHER.get(part, ())
+
+
 def _without(config: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in parts}
     for part, settings in _NOT_IDENTITY_EITHER.items():

@@ -1,12 +1,14 @@
 """What a sweep leaves beside its runs: the plan, by which ``experiments.status`` knows what waits, and its choice.
 
-Both are Hydra's callbacks around a multirun, carried out by the process that launches it, whatever the launcher.
+All are Hydra's callbacks around a command, carried out by the process that launches it, whatever the launcher. Hydra
+makes a mere warning of an exception in a callback, so that what is the user's to mend ends the command here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,23 +17,30 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.common.errors import UserError
 from experiments.common.files import write_json
+from experiments.common.multirun import check_single_run
 from experiments.common.overrides import fits
 from experiments.common.progress import tell
-from experiments.common.records import PLANS, digest, find_records, now
+from experiments.common.records import PLANS, changes_identity, digest, find_records, now
 from experiments.common.search import choose, describe, write_choices
 
 CHOICES = "search.json"
-_NOT_IDENTITY = ("run.", "logger", "sweep", "search", "hydra", "data.root")  # overrides that name no other run
+_ONE_VALUE = ("method", "agent", "row", "seed")  # what a search is for: its scores cannot be compared over several
+_under_way: list[Callable[[], None]] = []  # how the sweep of this process, if any, makes its choice
 
 
 class SweepFiles(Callback):
     """Write ``sweeps/DIGEST.json`` before a sweep, and ``search.json`` after one that varies ``search.over``."""
 
-    under_way: DictConfig | None = None  # this process's sweep: one that ends with an error has its choice as well
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        with _ending_the_command():
+            check_single_run(config)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        SweepFiles.under_way = config
+        with _ending_the_command():
+            _check_search(config)
+        _under_way[:] = [partial(self.on_multirun_end, config)]
         if given := _replaced(config, config.search.over):
             message = f"{given} replaces the values that the sweep would search; leave it out to search."
             tell(f"warning: {message}", aside=True)
@@ -43,14 +52,18 @@ class SweepFiles(Callback):
 
     def _runs(self, config: DictConfig) -> list[list[str]]:
         """The sweep's runs by the settings that make a difference; what a search proposes is in none of them."""
-        return expand([o for o in _overrides(config) if not _key(o).startswith(_NOT_IDENTITY)])
+        return expand([o for o in _overrides(config) if _names_a_run(_key(o))])
 
     def planned(self, runs: list[list[str]]) -> list[list[str]]:
         """The sweep's runs as the plan has them: by settings that can be told from their records."""
         return runs
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        SweepFiles.under_way = None
+        no_sweep_under_way()
+        with _ending_the_command():
+            self._choose(config)
+
+    def _choose(self, config: DictConfig) -> None:
         over, split = config.search.over, config.search.split
         values = {override for run in expand(_overrides(config)) for override in run if _key(override) == over}
         if _is_search(config) or len(values) > 1:
@@ -62,6 +75,41 @@ class SweepFiles(Callback):
                 return
             write_choices(root / CHOICES, choices, over, split)
             tell(f"{describe(choices, over)}\nThe choice is in {root / CHOICES}.")
+
+
+def choose_after_all() -> None:
+    """Make the choice of this process's sweep, if there is one, after an error that has ended it."""
+    for choose_now in list(_under_way):
+        choose_now()
+
+
+def no_sweep_under_way() -> None:
+    """Forget the sweep of this process, at its end and before another begins."""
+    _under_way.clear()
+
+
+@contextmanager
+def _ending_the_command() -> Iterator[None]:
+    """Print a :class:`UserError` and end with status 1, which Hydra lets pass."""
+    try:
+        yield
+    except UserError as error:
+        tell(f"error: {error}", aside=True)
+        raise SystemExit(1) from None
+
+
+def _check_search(config: DictConfig) -> None:
+    """Raise :class:`UserError` for several values of what a search by Optuna is for: it would drop them unsaid."""
+    if not _is_search(config):
+        return
+    fixed = {key for key, override in _params(config).items() if not _varies(override)}
+    for override in config.hydra.overrides.task:
+        if _varies(override) and _key(override) in {*fixed, *_ONE_VALUE}:
+            raise UserError(f"{override}: a search by Optuna takes one value; give one command for each.")
+
+
+def _varies(override: str) -> bool:
+    return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -103,6 +151,11 @@ def _overrides(config: DictConfig) -> list[str]:
 
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+")
+
+
+def _names_a_run(key: str) -> bool:
+    """Whether a sweep's runs differ by this key, rather than in where and how they are carried out."""
+    return changes_identity(key) and not key.startswith(("hydra.", "hydra/")) and key != "sweep"
 
 
 def _is_search(config: DictConfig) -> bool:

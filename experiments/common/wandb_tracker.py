@@ -12,6 +12,9 @@ from experiments.common.progress import tell
 from experiments.common.records import digest
 from experiments.common.tracking import Pictures, flat_results, pixels
 
+#: What W&B takes for ``WANDB_MODE``; the last two are old names of offline and online.
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
+
 
 def import_wandb() -> Any:
     """The package; raises :class:`UserError` if it is not installed."""
@@ -27,11 +30,16 @@ def import_wandb() -> Any:
 def start_run(settings: Mapping[str, Any], folder: Path, **options: Any) -> Any:
     """A W&B run whose files lie in ``folder``; ``settings`` is the configuration's ``logger`` group.
 
-    Offline, and one line says so, if there is no account or the service cannot be reached within the time-out. The
-    key stays where W&B itself keeps it: it is neither asked for nor written.
+    Its mode is the settings', else that of ``WANDB_MODE``, which may be ``disabled`` as well. Without either it is
+    offline, and one line says so, if there is no account; likewise if the service cannot be reached within the
+    time-out. The key stays where W&B itself keeps it: it is neither asked for nor written. Raises :class:`UserError`
+    for a ``WANDB_MODE`` that W&B does not know.
     """
     wandb = import_wandb()
-    mode = settings["mode"]
+    asked = os.environ.get("WANDB_MODE") or None
+    mode = settings["mode"] or asked
+    if asked not in (None, *MODES):
+        raise UserError(f"WANDB_MODE is {asked!r}; set it to online, offline or disabled, or unset it.")
     wandb.setup(settings=wandb.Settings(silent=True))
     if mode is None and not wandb.login(prompt=False, verify=False):
         mode = "offline"

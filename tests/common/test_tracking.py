@@ -73,6 +73,7 @@ def test_wandb_files_hold_numbers_pictures_table_and_configuration(
 ) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     track("wandb", tmp_path)
     rows, summary, config = logged(tmp_path)
     for epoch, row in enumerate(rows):
@@ -91,6 +92,33 @@ def test_wandb_files_hold_numbers_pictures_table_and_configuration(
     assert config["trainer"] == {"epochs": 10, "batch_size": 60} and config["provenance"]["synthetic"] is True
     assert len(list(tmp_path.rglob("*.png"))) == 4, "two pictures in both epochs"
     assert not any(SECRET.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("variable", ["offline", "disabled"])
+def test_wandb_mode_decides_where_the_settings_do_not(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", variable)
+    asked = []
+    monkeypatch.setattr(wandb, "login", lambda **_: asked.append("account"))
+    monkeypatch.setitem(SETTINGS, "mode", None)
+    track("wandb", tmp_path)
+    printed = capsys.readouterr()
+    assert not asked and "account" not in printed.out + printed.err
+    assert len(list(tmp_path.rglob("offline-run-*"))) == (variable == "offline")
+    monkeypatch.setitem(SETTINGS, "mode", "offline")
+    track("wandb", tmp_path / "told")
+    assert len(list((tmp_path / "told").rglob("offline-run-*"))) == 1, "a setting comes before the variable"
+
+
+def test_an_unknown_wandb_mode_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments.common.errors import UserError
+
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="WANDB_MODE is 'sometimes'; set it to online, offline or disabled"):
+        track("wandb", tmp_path)
 
 
 def test_tensorboard_files_hold_numbers_pictures_and_table(tmp_path: Path) -> None:

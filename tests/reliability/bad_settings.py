@@ -71,6 +71,11 @@ EVERY_TRAINER: list[Row] = [
         lambda folder: (folder / "file").touch(),
     ),
     (["run.root="], "run.root is ''", "a folder"),
+    # sweeps
+    (["hydra/launcher=local"], "hydra/launcher=local has no effect without -m", "write -m before the settings"),
+    (["sweep=learning_rate"], "sweep=learning_rate has no effect without -m", "write -m before the settings"),
+    (["-m", "sweep=optuna", "method=ls,uw"], "method=ls,uw: a search by Optuna takes one value", "give one command"),
+    (["-m", "sweep=optuna", "method=ls", "seed=0,1"], "seed=0,1: a search by Optuna takes one value", "give one"),
 ]
 
 #: Of the trainers that go through a data set.
@@ -215,6 +220,8 @@ MT10: list[Row] = [
     (["method=stl"], "method stl trains one task", "agent=stl_sac with method=ls"),
     (["method=si"], "method si needs positive losses", "choose another method"),
     (["method=imtl_g"], "method imtl_g wants", "set method.gradients=shared"),
+    (["-m", "sweep=optuna", "row=cagrad,pcgrad"], "row=cagrad,pcgrad: a search by Optuna", "give one command"),
+    (["-m", "sweep=optuna", "method=ls", "agent=care,mh_sac"], "agent=care,mh_sac: a search", "give one command"),
     (["row=care_nash"], "row care_nash is unknown; did you mean care?", "Choose one of"),
     (["profile=mt50"], "profile is 'mt50'", "expected one of"),
     (["tasks=[east,up]"], "tasks is ['east', 'up']", "give some of east, north"),

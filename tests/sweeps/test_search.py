@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from experiments.common.search import choose, describe
+from experiments.common.sweeps import SweepFiles, choose_after_all
 from experiments.select import main as select
 from tests.common.made_up import record, write
 from tests.sweeps.runs import records, sweep
@@ -166,3 +168,20 @@ def test_a_search_without_a_validation_split_says_so_at_once(
     assert sweep(monkeypatch, *arguments, "search.split=test") == 0
     (record_,) = records(tmp_path).values()
     assert f"best_value: {record_['results']['delta_m']}" in (tmp_path / "optimization_results.yaml").read_text()
+
+
+def test_after_an_error_a_benchmark_chooses_by_its_own_rules(tmp_path: Path) -> None:
+    planned = []
+
+    class Own(SweepFiles):
+        def planned(self, runs: list[list[str]]) -> list[list[str]]:
+            planned.append(runs)
+            return runs
+
+    overrides = ["method=ls", "optimizer.lr=0.1,0.2"]
+    hydra = {"sweeper": {"_target_": "basic"}, "overrides": {"task": overrides}, "sweep": {"dir": str(tmp_path)}}
+    search = {"over": "optimizer.lr", "split": "validation"}
+    Own().on_multirun_start(OmegaConf.create({"benchmark": "qm9", "search": search, "hydra": hydra}))
+    for calls in (2, 2):  # the plan's and the choice's; then there is no sweep left to choose for
+        choose_after_all()
+        assert planned == [[["method=ls", "optimizer.lr=0.1"], ["method=ls", "optimizer.lr=0.2"]]] * calls
