@@ -120,12 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             resume="allow",
         )
         log_results(run, {"method": row["config"]["label"]}, row["results"])
-        offline = run.settings.mode != "online"
+        mode = run.settings.mode
         run.finish()
         count += 1
-    where = (
-        f"written to {options.out}; `wandb sync {options.out}/wandb/offline-*` sends them" if offline else "logged"
-    )
+    offline = f"written to {options.out}; `wandb sync {options.out}/wandb/offline-*` sends them"
+    where = {"online": "logged", "disabled": "NOT logged (WANDB_MODE=disabled)"}.get(mode, offline)
     print(f"{count} published rows of {published.title} {where} (project {options.project}).")
 
 

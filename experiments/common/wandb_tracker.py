@@ -51,7 +51,7 @@ def start_run(settings: Mapping[str, Any], folder: Path, **options: Any) -> Any:
         "entity": settings["entity"],
         "dir": os.fspath(folder),
         "settings": quiet,
-        "reinit": "finish_previous",
+        "reinit": "create_new",  # seeds that one process trains side by side have a run each
     }
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -94,6 +94,22 @@ def test_wandb_files_hold_numbers_pictures_table_and_configuration(
     assert not any(SECRET.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
+def test_runs_of_one_process_are_logged_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MT10's seeds are that one process trains together."""
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    settings = {**SETTINGS, "name": "wandb"}
+    both = [open_tracker(settings, tmp_path / str(seed), record(None, seed=seed)) for seed in (0, 1)]
+    for epoch in (0, 1):
+        for seed, tracker in enumerate(both):
+            tracker.log({"test/mu": 10.0 * seed + epoch}, epoch)
+    for tracker in both:
+        tracker.finish(RESULTS)
+    for seed in (0, 1):
+        rows, _, config = logged(tmp_path / str(seed))
+        assert [row["test/mu"] for row in rows] == [10.0 * seed, 10.0 * seed + 1] and config["seed"] == seed
+
+
 @pytest.mark.parametrize("variable", ["offline", "disabled"])
 def test_wandb_mode_decides_where_the_settings_do_not(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

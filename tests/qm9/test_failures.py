@@ -157,6 +157,7 @@ def closed_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("WANDB_BASE_URL", address)
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no account of the person who runs the tests
     return address
 
