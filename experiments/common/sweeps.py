@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.common.errors import UserError
 from experiments.common.files import write_json
-from experiments.common.multirun import check_single_run
+from experiments.common.multirun import check_single_run, overrides_of
 from experiments.common.overrides import fits
 from experiments.common.progress import tell
 from experiments.common.records import PLANS, changes_identity, digest, find_records, now
@@ -103,7 +103,7 @@ def _check_search(config: DictConfig) -> None:
     if not _is_search(config):
         return
     fixed = {key for key, override in _params(config).items() if not _varies(override)}
-    for override in config.hydra.overrides.task:
+    for override in overrides_of(config):
         if _varies(override) and _key(override) in {*fixed, *_ONE_VALUE}:
             raise UserError(f"{override}: a search by Optuna takes one value; give one command for each.")
 
@@ -136,7 +136,7 @@ def _params(config: DictConfig) -> dict[str, str]:
 
 def _replaced(config: DictConfig, over: str) -> str | None:
     """The override that leaves a preset's search nothing to search, if there is one."""
-    given = [override for override in config.hydra.overrides.task if _key(override) == over]
+    given = [override for override in overrides_of(config) if _key(override) == over]
     single = given and over in _params(config) and len(expand(given)) == 1 and expand(given) != [[]]
     return given[0] if single else None
 
@@ -144,7 +144,7 @@ def _replaced(config: DictConfig, over: str) -> str | None:
 def _overrides(config: DictConfig) -> list[str]:
     """The presets' parameters and the command line's overrides, which replace them."""
     merged = _params(config)
-    for override in config.hydra.overrides.task:
+    for override in overrides_of(config):
         merged[_key(override)] = override
     return list(merged.values())
 
