@@ -11,7 +11,7 @@ from torch import Tensor
 
 from methods import Step
 
-_SPECTRUM = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
+SPECTRUM = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
 _GRAMIANS_AT_ONCE = 256
 
 
@@ -25,7 +25,7 @@ class EpochSums:
         self.losses = torch.zeros(n_tasks, dtype=torch.float64, device=device)
         self.weights = torch.zeros(n_tasks, dtype=torch.float64, device=device)
         self.weighted_steps = 0
-        self.spectrum = torch.zeros(3, dtype=torch.float64, device=device)  # see _SPECTRUM
+        self.spectrum = torch.zeros(3, dtype=torch.float64, device=device)  # see SPECTRUM
         self.gramian_steps = 0
         self.gramians: list[Tensor] = []  # whose spectrum is still to be added: eigenvalues make the host wait
         self.statuses: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class EpochSums:
         return {
             "train_losses": dict(zip(tasks, (self.losses / self.steps).tolist(), strict=True)),
             "weights": dict(zip(tasks, weights, strict=True)) if self.weighted_steps else None,
-            **dict(zip(_SPECTRUM, spectrum if self.gramian_steps else [None] * 3, strict=True)),
+            **dict(zip(SPECTRUM, spectrum if self.gramian_steps else [None] * 3, strict=True)),
             "solver_statuses": dict(self.statuses),
             "steps": self.steps,
             "samples": self.samples,

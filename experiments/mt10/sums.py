@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.common.epoch_sums import EpochSums
+from experiments.common.epoch_sums import SPECTRUM, EpochSums
 from methods import Step
 
 COMPONENTS = ("critic", "actor")
-_SPECTRUM = ("smallest_eigenvalue", "largest_eigenvalue", "smallest_cosine")
 _HOST = torch.device("cpu")
 
 
@@ -112,7 +111,7 @@ class Sums:
         for name, sums in self.spectra[index].items():
             if sums.gramian_steps:
                 entry = sums.entry(())
-                means |= {f"{name}/{key}": entry[key] for key in _SPECTRUM}
+                means |= {f"{name}/{key}": entry[key] for key in SPECTRUM}
         return means
 
     def _means(self, sums: Mapping[str, Tensor], counts: Mapping[str, int], index: int) -> dict[str, float]:
