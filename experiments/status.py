@@ -17,10 +17,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from experiments.common.errors import UserError, exits_cleanly
 from experiments.common.options import parse_options
+from experiments.reporting.aggregate import existing_root
 from experiments.reporting.run_states import STATES, RunState, run_states
 
 
@@ -74,9 +74,7 @@ def _duration(seconds: float) -> str:
 @exits_cleanly
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_options(StatusOptions, arguments, choices={"format": ["text", "json"]}, description=__doc__)
-    root = Path(options.root)
-    if not root.is_dir():  # the default too
-        raise UserError(f"{root} is not a folder; give root=FOLDER, where the runs are.")
+    root = existing_root(options.root, may_be_missing=None)
     if options.limit < 0:
         raise UserError(f"limit is {options.limit}; give a number of lines, or 0 for all.")
     found = list(run_states(root))

@@ -108,9 +108,9 @@ class Protocol:
         return sorted({seed for row in self.rows for seed in row.values})
 
 
-def existing_root(root: str, default: str = "runs") -> Path:
-    """The folder of the runs; raises :class:`UserError` where another than the default was named and is none."""
-    if root != default and not Path(root).is_dir():
+def existing_root(root: str, may_be_missing: str | None = "runs") -> Path:
+    """The folder of the runs; raises :class:`UserError` where it is none, but for the default before any run."""
+    if root != may_be_missing and not Path(root).is_dir():
         raise UserError(f"{root} is not a folder; give root=FOLDER, where the runs are.")
     return Path(root)
 
