@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from experiments.common.progress import give_up_what_cannot_be_written
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def exits_cleanly(main: Callable[P, T]) -> Callable[P, T]:
             sys.stdout.flush()
             return result
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
+            give_up_what_cannot_be_written()
             raise SystemExit(128 + signal.SIGPIPE) from None
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)

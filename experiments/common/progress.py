@@ -23,7 +23,7 @@ def tell(line: str, *, aside: bool = False) -> None:
 
 
 def give_up_what_cannot_be_written() -> None:
-    """For the end of a process: what a full log has not taken would otherwise fail the interpreter's last flush."""
+    """For a process's end: what a full log or a closed pipe has not taken would fail the interpreter's last flush."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
